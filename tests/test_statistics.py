@@ -1,0 +1,163 @@
+"""xltlib.statistics against hand computation, scipy and simulation."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from xltlib import statistics as st
+from xltlib.errors import InputError
+
+
+def test_summary_by_hand():
+    result = st.summary([0.50, 0.52, 0.54])
+    half = 4.302653 * 0.02 / math.sqrt(3)  # t(.975, 2 df) from a printed table
+    assert (result.mean, result.sd, result.n) == (pytest.approx(0.52), pytest.approx(0.02), 3)
+    assert (result.low, result.high) == (pytest.approx(0.52 - half), pytest.approx(0.52 + half))
+    assert str(result) == "0.520 [0.470, 0.570], n = 3"
+
+
+def test_one_value_has_no_interval():
+    result = st.summary([0.5])
+    assert result.mean == 0.5 and all(map(math.isnan, (result.sd, result.low, result.high)))
+
+
+@pytest.mark.parametrize("values", [[], [0.5, math.nan], [[1, 2], [3, 4]]])
+def test_bad_values_are_one_line(values):
+    with pytest.raises(InputError) as error:
+        st.summary(values)
+    assert "\n" not in str(error.value)
+
+
+def test_bootstrap_brackets_the_mean_and_is_reproducible():
+    values = np.random.default_rng(1).normal(size=200)
+    result = st.bootstrap(values, n=2000)
+    assert result == st.bootstrap(values, n=2000)
+    assert result.sd == pytest.approx(values.std(ddof=1) / math.sqrt(200), rel=0.1)
+    scipy_interval = stats.bootstrap(
+        (values,), np.mean, n_resamples=2000, method="percentile", rng=3
+    ).confidence_interval
+    assert result.low == pytest.approx(scipy_interval.low, abs=0.02)
+    assert st.bootstrap([1, 2, 30], np.median, n=500).mean == 2
+
+
+def test_paired_difference_is_scipys():
+    a, b = [0.50, 0.55, 0.61, 0.52], [0.48, 0.56, 0.55, 0.50]
+    ours, theirs = st.paired_difference(a, b), stats.ttest_rel(a, b)
+    assert ours.p == pytest.approx(theirs.pvalue) and ours.statistic == pytest.approx(theirs.statistic)
+    assert (ours.effect.low, ours.effect.high) == pytest.approx(tuple(theirs.confidence_interval()))
+
+
+def test_paired_difference_without_spread():
+    assert st.paired_difference([2, 3, 4], [1, 2, 3]).p == 0
+    assert st.paired_difference([1, 2, 3], [1, 2, 3]).p == 1
+    with pytest.raises(InputError, match="differ in number: 3 and 2"):
+        st.paired_difference([1, 2, 3], [1, 2])
+
+
+def test_paired_bootstrap_sees_a_difference_and_no_difference():
+    rng = np.random.default_rng(0)
+    b = rng.integers(0, 2, 1000)
+    better = np.where(rng.random(1000) < 0.1, 1, b)
+    seen = st.paired_bootstrap(better, b, n=2000)
+    assert seen.effect.mean == pytest.approx((better - b).mean()) and seen.effect.low > 0 and seen.p < 0.01
+    assert st.paired_bootstrap(b, b, n=200).p == 1
+    unrelated = st.paired_bootstrap(rng.integers(0, 2, 1000), b, n=5000)
+    z = unrelated.effect.mean / (unrelated.effect.sd / math.sqrt(1000))
+    assert unrelated.p == pytest.approx(2 * stats.norm.sf(abs(z)), abs=0.03)
+    assert st.paired_bootstrap(rng.random(50), rng.random(50), n=300).effect.n == 50
+
+
+@pytest.mark.parametrize("numbers", [(56.3, 1.5, 4, 53.7, 0.9, 4), (0.5, 0.02, 3, 0.6, 0.05, 9)])
+def test_welch_is_scipys(numbers):
+    ours, theirs = st.welch(*numbers), stats.ttest_ind_from_stats(*numbers, equal_var=False)
+    assert ours.p == pytest.approx(theirs.pvalue) and ours.statistic == pytest.approx(theirs.statistic)
+    m1, s1, n1, m2, s2, n2 = numbers
+    wider = (m1, s1 * math.sqrt(n1 / (n1 - 1)), n1, m2, s2 * math.sqrt(n2 / (n2 - 1)), n2)
+    assert st.welch(*numbers, ddof=0).p == pytest.approx(stats.ttest_ind_from_stats(*wider, equal_var=False).pvalue)
+
+
+def test_welch_interval_and_p_agree():
+    inside = st.welch(1.0, 1.0, 5, 0.0, 1.0, 5)
+    assert (inside.effect.low < 0) == (inside.p > 0.05)
+    with pytest.raises(InputError, match="two runs or more"):
+        st.welch(1, 1, 1, 0, 1, 5)
+
+
+def test_sign_test_by_hand():
+    six = st.sign_test([0.02, 0.03, 0.05, 0.07, 0.09, 0.11])
+    assert (six.positive, six.negative, six.ties) == (6, 0, 0) and six.p == pytest.approx(2 / 64)
+    assert st.sign_test([1, -1, 0, 0]).p == 1
+    assert st.sign_test([0, 0]).p == 1
+
+
+def grid(effect: float, noise: float, seeds: int = 4, rng: int = 0) -> pd.DataFrame:
+    """F1 = .5 + effect * otc + train language + test language + noise, crossed."""
+    rng = np.random.default_rng(rng)
+    train, test = rng.normal(0, 0.05, 4), rng.normal(0, 0.05, 5)
+    rows = [(s, o, f"x{i}", f"y{j}", 0.5 + effect * o + train[i] + test[j] + rng.normal(0, noise))
+            for s in range(seeds) for o in (0, 1) for i in range(4) for j in range(5)]  # fmt: skip
+    return pd.DataFrame(rows, columns=["seed", "otc", "train", "test", "f1"])
+
+
+def test_mixed_model_recovers_a_planted_effect():
+    result = st.mixed_model(grid(0.036, 0.02), "f1 ~ otc", groups=["seed", "train", "test"])
+    assert not result.fallback and result.model.startswith("MixedLM") and result.n == 160
+    assert result.low < 0.036 < result.high and abs(result.value - 0.036) < 0.01 and result.p < 0.001
+    # balanced design: the standard error is that of the difference of two means of residuals
+    assert result.se == pytest.approx(0.02 * math.sqrt(2 / 80), rel=0.15)
+    assert result.summary.low == result.low
+
+
+def test_mixed_model_sees_nothing_where_nothing_is():
+    covered = [st.mixed_model(grid(0, 0.03, 2, rng), "f1 ~ otc", groups=["train", "test"]) for rng in range(12)]
+    assert sum(fit.low < 0 < fit.high for fit in covered) >= 10
+
+
+def test_mixed_model_falls_back_flagged_and_silent():
+    result = st.mixed_model(grid(0.036, 0), "f1 ~ otc", groups=["seed", "train", "test"])
+    assert result.fallback and "OLS" in result.model and result.reason
+    assert result.value == pytest.approx(0.036)
+
+
+def test_mixed_model_bad_input():
+    frame = grid(0, 0.01)
+    for arguments, words in [
+        (("f1 ~ otc", ["nowhere"]), "no column 'nowhere'"),
+        (("acc ~ otc", ["seed"]), "no column 'acc'"),
+        (("f1 ~ otc + C(train)", ["seed"]), "which term"),
+    ]:
+        with pytest.raises(InputError, match=words):
+            st.mixed_model(frame, arguments[0], groups=arguments[1])
+    frame.loc[3, "f1"] = math.nan
+    with pytest.raises(InputError, match="empty cells in column 'f1'"):
+        st.mixed_model(frame, "f1 ~ otc", groups=["seed"])
+
+
+@pytest.mark.parametrize(("effect", "sd"), [(0.036, 0.05), (0.036, 0.03), (-0.01, 0.01)])
+def test_seeds_needed_agrees_with_simulation(effect, sd):
+    n = st.seeds_needed(effect, sd)
+    rng = np.random.default_rng(7)
+
+    def simulated(count: int) -> float:
+        return float((stats.ttest_1samp(rng.normal(effect, sd, (20_000, count)), 0, axis=1).pvalue < 0.05).mean())
+
+    assert simulated(n) >= 0.8 - 0.012 and simulated(n - 1) < 0.8 + 0.012
+    assert st.paired_power(effect, sd, n) == pytest.approx(simulated(n), abs=0.012)
+
+
+def test_seeds_needed_extremes():
+    assert st.seeds_needed(10, 0.001) == 2
+    n = st.seeds_needed(0.001, 0.02)
+    assert st.paired_power(0.001, 0.02, n) >= 0.8 > st.paired_power(0.001, 0.02, n - 1)
+    for bad in [(0, 0.1), (0.1, 0), (0.1, math.nan)]:
+        with pytest.raises(InputError, match="seeds_needed"):
+            st.seeds_needed(*bad)
+
+
+def test_majority_baseline():
+    assert st.majority_baseline([1, 1, 2, 3]) == 0.5
+    with pytest.raises(InputError, match="no labels"):
+        st.majority_baseline([])
