@@ -1,0 +1,231 @@
+"""Reviews with 1-5 stars, generated from the bank by a seed: labelled originals, their gold renderings, and parallel text.
+
+The dials stand in `Dials` and in data/mini/README.md. Nothing here looks at a model's result.
+"""
+
+import itertools
+import random
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from hashlib import sha256
+
+from xltlib.corpora.bank import MINI, Bank, bank, partition, plain, slotted
+from xltlib.languages import LANGUAGES
+
+
+@dataclass(frozen=True)
+class Dials:
+    """The generating rules' numbers. Changing one changes the corpus and its hash."""
+
+    idiom_share: float = 0.5  # chance that a part of an original is in the language's own words
+    label_noise: float = 0.05  # chance that a star rating is moved by one
+    typo_share: float = 0.2  # chance that a review holds one typo
+    bitext_idiom_share: float = 0.25  # share of a language's own templates that the bitext holds, on the source side
+    clause_counts: tuple[float, ...] = (0.25, 0.45, 0.30)  # chance of one, two, three clauses
+    opening: float = 0.5
+    usage: float = 0.2
+    verdict: float = 0.35
+    wrapped: float = 0.35  # chance of a hedge or filler around a sentence
+    seed: int = 20261
+
+
+DIALS = Dials()
+SIZES = {"train": 800, "validation": 250, "test": 1000}
+
+
+@dataclass(frozen=True)
+class Review:
+    """One review. `stars` is the label with noise (1-5), `level` the star rating the text was written for."""
+
+    text: str
+    stars: int
+    level: int
+    contents: tuple = field(repr=False, default=())
+
+
+def levels_for(stars: int, count: int, rng: random.Random) -> list[int]:
+    """Levels of the clauses of a review: the first at the star rating, the others mostly; three stars may be mixed."""
+    if stars == 3 and count > 1 and rng.random() < 0.5:
+        return rng.sample([2, 4], 2) + [3] * (count - 2)
+    near = [level for level in (stars - 1, stars + 1) if 1 <= level <= 5]
+    return [stars] + [stars if rng.random() < 0.7 else rng.choice(near) for _ in range(count - 1)]
+
+
+class Writer:
+    """Writes sentences of one language for one split. `own` is the chance of own words, `limit` the share of own templates."""
+
+    def __init__(self, bank: Bank, split: str, rng: random.Random, own: float, limit: float = 1.0):
+        self.bank, self.split, self.rng, self.own, self.limit = bank, split, rng, own, limit
+
+    def _index(self, items: list) -> int:
+        return self.rng.randrange(max(1, round(len(items) * self.limit)))
+
+    def _mine(self) -> bool:
+        return self.rng.random() < self.own
+
+    def clause(self, aspect: str, level: int) -> tuple:
+        if self._mine():
+            group = self.bank.group_of[aspect]
+            index = self._index(self.bank.own["idioms"][group][str(level)])
+            return ("own_idioms", self.bank.code, group, level, index, aspect)
+        return ("literal", aspect, level, self.rng.randrange(2))
+
+    def wrapper(self) -> tuple | None:
+        if self.rng.random() >= DIALS.wrapped:
+            return None
+        if self._mine():
+            return ("own_fillers", self.bank.code, self._index(self.bank.own["fillers"]))
+        return ("frames", self.rng.choice(list(self.bank.tables["frames"])))
+
+    def connective(self, first: int, second: int) -> tuple | None:
+        opposed = (first - 3) * (second - 3) < 0
+        if not opposed and self.rng.random() < 0.5:
+            return None
+        if opposed and self._mine():
+            return ("own_contrast", self.bank.code, self._index(self.bank.own["contrast"]))
+        table = "contrast" if opposed else "joins"
+        return (table, self.rng.choice(list(self.bank.tables[table])))
+
+    def judgements(self, aspects: list[str], levels: list[int]) -> tuple:
+        """One sentence over one or two (aspect, level) pairs; a second pair is used only when a connective joins them."""
+        connective = self.connective(*levels[:2]) if len(levels) > 1 else None
+        count = 2 if connective else 1
+        clauses = tuple(self.clause(a, level) for a, level in zip(aspects[:count], levels[:count], strict=True))
+        return ("say", self.wrapper(), clauses, connective)
+
+    def remark(self, kind: str, product: str, level: int | None = None) -> tuple:
+        """An opening, a usage sentence, or a verdict at a level."""
+        people, times = list(self.bank.tables["people"]), list(self.bank.tables["times"])
+        at = [] if level is None else [level]
+        if self._mine():
+            items = self.bank.own[kind][str(level)] if at else self.bank.own[kind]
+            place = ("own_" + kind, self.bank.code, *at, self._index(items))
+        else:
+            items = self.bank.tables[kind][str(level)] if at else self.bank.tables[kind]
+            place = (kind, *at, self.rng.randrange(len(items)) if at else self.rng.choice(list(items)))
+        return slotted(place, product, self.rng.choice(people), self.rng.choice(times), self.bank.code)
+
+    def draw(self, make, *arguments) -> list[tuple]:
+        """Draw sentences until one belongs to this writer's split; none if the few that there are all lie elsewhere."""
+        for _ in range(300):
+            content = make(*arguments)
+            if self.bank.partition(content) == self.split:
+                return [content]
+        return []
+
+    def review(self, stars: int) -> list[tuple]:
+        """The contents of one review written for a star rating: at least one judgement, the first at the rating's level."""
+        rng = self.rng
+        product = rng.choice(list(self.bank.products))
+        count = rng.choices((1, 2, 3), DIALS.clause_counts)[0]
+        aspects, levels = rng.sample(self.bank.aspects_of(product), count), levels_for(stars, count, rng)
+        contents = self.draw(self.remark, "openings", product) if rng.random() < DIALS.opening else []
+        if rng.random() < DIALS.usage:
+            contents += self.draw(self.remark, "usage", product)
+        while levels:
+            sentence = self.draw(self.judgements, aspects, levels)
+            if not sentence:
+                return self.review(stars)
+            contents += sentence
+            used = len(sentence[0][2])
+            aspects, levels = aspects[used:], levels[used:]
+        if rng.random() < DIALS.verdict:
+            contents += self.draw(self.remark, "verdicts", product, stars)
+        return contents
+
+
+def misspell(text: str, bank: Bank, rng: random.Random) -> str:
+    """One typo: a pair of the language's list if one applies, else two swapped letters inside a word."""
+    pairs = [pair for pair in bank.own["typos"] if pair[0] in text]
+    if pairs and rng.random() < 0.7:
+        return text.replace(*rng.choice(pairs), 1)
+    inner = [i for i in range(1, len(text) - 2) if text[i - 1 : i + 3].isalpha() and bank.space]
+    if not inner:
+        return text
+    i = rng.choice(inner)
+    return text[:i] + text[i + 1] + text[i] + text[i + 2 :]
+
+
+@cache
+def reviews(code: str, split: str, size: int | None = None) -> tuple[Review, ...]:
+    """Labelled originals of a language and split, balanced over star ratings before label noise, in a fixed order."""
+    source, size = bank(code), size or SIZES[split]
+    rng = random.Random(f"{DIALS.seed}:reviews:{code}:{split}")
+    writer = Writer(source, split, rng, DIALS.idiom_share)
+    result, seen = [], set()
+    while len(result) < size:
+        stars = len(result) % 5 + 1
+        contents = writer.review(stars)
+        text = source.text(contents)
+        if text in seen:
+            continue
+        seen.add(text)
+        text = misspell(text, source, rng) if rng.random() < DIALS.typo_share else text
+        label = stars
+        if rng.random() < DIALS.label_noise:
+            label = rng.choice([level for level in (stars - 1, stars + 1) if 1 <= level <= 5])
+        result.append(Review(text, label, stars, tuple(contents)))
+    return tuple(result)
+
+
+def gold(review: Review, target: str, split: str | None = None) -> str:
+    """The gold rendering: the review's meaning in the target language's plain words. For scoring and as a ceiling, never as MT.
+
+    With `split`, each sentence takes, of its equivalent plain wordings, the first that belongs to that split, so that gold
+    renderings of training reviews repeat no test sentence.
+    """
+    sentences = [plain(content) for content in review.contents]
+    return bank(target).text([within(content, split) for content in sentences] if split else sentences)
+
+
+def within(content: tuple, split: str) -> tuple:
+    """The first wording of plain content, among its variants and hedges, that lies in a split; itself when none does."""
+    if content[0] != "say":
+        return content
+    _, wrapper, clauses, connective = content
+    wrappers = [wrapper, None, *(("frames", name) for name in bank("en").tables["frames"])]
+    for flips in itertools.product((0, 1), repeat=len(clauses)):
+        turned = tuple((k, a, level, (v + flip) % 2) for (k, a, level, v), flip in zip(clauses, flips, strict=True))
+        for choice in wrappers:
+            candidate = ("say", choice, turned, connective)
+            if partition(repr(candidate)) == split:
+                return candidate
+    return content
+
+
+@cache
+def originals(code: str, size: int) -> tuple[str, ...]:
+    """Unlabelled originals of the pretraining split: monolingual text for the encoder and the tokenizer."""
+    rng = random.Random(f"{DIALS.seed}:monolingual:{code}")
+    writer = Writer(bank(code), "pretraining", rng, DIALS.idiom_share)
+    texts = (bank(code).text(writer.review(rng.randint(1, 5))) for _ in range(size))
+    return tuple(misspell(text, bank(code), rng) if rng.random() < DIALS.typo_share else text for text in texts)
+
+
+def bitext(split: str, size: int, seed: str = "bitext", own: float = 0.2) -> Iterator[dict[str, str]]:
+    """Parallel texts: language -> plain rendering; with chance `own`, the entry 'own' holds a source in its own words.
+
+    Own words come from the first `bitext_idiom_share` of each list only: the other idioms are in no bitext, so a translator
+    trained on it must fail on them in its own way. Entries 'own' are (language, text).
+    """
+    rng = random.Random(f"{DIALS.seed}:{seed}:{split}")
+    codes = list(LANGUAGES)
+    for _ in range(size):
+        code = rng.choice(codes)
+        mine = rng.random() < own
+        writer = Writer(bank(code), split, rng, DIALS.idiom_share if mine else 0.0, DIALS.bitext_idiom_share)
+        contents = writer.review(rng.randint(1, 5))
+        contents = contents[: rng.randint(1, len(contents))]
+        meaning = [plain(content) for content in contents]
+        texts = {target: bank(target).text(meaning) for target in codes}
+        yield texts | ({"own": (code, bank(code).text(contents))} if mine else {})
+
+
+@cache
+def corpus_hash() -> str:
+    """Twelve hex digits over the bank's files and the dials: records that name another corpus are out of date."""
+    digest = sha256(repr(sorted(asdict(DIALS).items())).encode() + repr(SIZES).encode())
+    for path in sorted(MINI.rglob("reviews.toml")):
+        digest.update(path.relative_to(MINI).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:12]

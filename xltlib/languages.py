@@ -1,0 +1,40 @@
+"""The languages of the course: codes, names, scripts, families, and what depends on them."""
+
+from dataclasses import dataclass
+
+from xltlib.errors import InputError
+
+
+@dataclass(frozen=True)
+class Language:
+    """One language: ISO 639-1 code, English name, script, family, and how BLEU splits its text."""
+
+    code: str
+    name: str
+    script: str
+    family: str
+    european: bool
+    bleu_tokenizer: str = "13a"
+
+
+LANGUAGES = {
+    language.code: language
+    for language in (
+        Language("en", "English", "Latin", "Germanic", True),
+        Language("de", "German", "Latin", "Germanic", True),
+        Language("es", "Spanish", "Latin", "Romance", True),
+        Language("fr", "French", "Latin", "Romance", True),
+        Language("ja", "Japanese", "Kanji and kana", "Japonic", False, "ja-mecab"),
+        Language("zh", "Chinese", "Han", "Sinitic", False, "zh"),
+        Language("ru", "Russian", "Cyrillic", "Slavic", True),
+    )
+}
+OTC_LANGUAGES = ("en", "de", "es", "fr", "ja", "zh")
+"""The six languages of the Multilingual Amazon Reviews Corpus, which paper 1 uses."""
+
+
+def language(code: str) -> Language:
+    """The language of a code; InputError names the known codes when it is none of them."""
+    if code not in LANGUAGES:
+        raise InputError(f"unknown language {code!r}: use one of {', '.join(LANGUAGES)}")
+    return LANGUAGES[code]
