@@ -1,0 +1,31 @@
+"""What a loss does to the embedding space: pair and random cosines, alignment, uniformity, retrieval."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+
+def describe(originals: Tensor, translations: Tensor) -> dict[str, float]:
+    """Five numbers about n pairs of (n, d) embeddings, n > 1; rows are L2-normalised first.
+
+    pair_cosine and random_cosine: mean cosine of a text with its translation, and with other texts' translations.
+    alignment: mean squared distance of pairs; uniformity: log mean exp(-2 squared distance) over all pairs of different
+    texts, of each side (Wang & Isola 2020; both: lower is better). retrieval: P@1 by cosine, both directions averaged.
+    """
+    a, b = normalize(originals.double(), dim=-1), normalize(translations.double(), dim=-1)
+    cosines, n = a @ b.T, len(a)
+    pairs = cosines.diagonal()
+    gold = torch.arange(n)
+    hits = [(cosines.argmax(dim) == gold).double().mean() for dim in (0, 1)]
+    return {
+        "pair_cosine": float(pairs.mean()),
+        "random_cosine": float((cosines.sum() - pairs.sum()) / (n * (n - 1))),
+        "alignment": float((2 - 2 * pairs).mean()),
+        "uniformity": float(sum(_uniformity(side) for side in (a, b)) / 2),
+        "retrieval": float(sum(hits) / 2),
+    }
+
+
+def _uniformity(z: Tensor) -> Tensor:
+    squared = torch.pdist(z).square()
+    return torch.logsumexp(-2 * squared, dim=0) - torch.log(torch.tensor(float(len(squared))))

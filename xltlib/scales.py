@@ -1,0 +1,86 @@
+"""The frozen settings of the three scales; everything that differs between a smoke, a mini and a paper run is here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from xltlib.errors import InputError
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "data"
+BUILD = ROOT / "build"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One scale's corpus, models, sizes and hyper-parameters. Sizes are texts a language; None means the whole split."""
+
+    name: str
+    corpus: str
+    encoder: str
+    engine: str
+    translator: str
+    compute_type: str
+    beam: int
+    train_size: int | None
+    validation_size: int | None
+    test_size: int | None
+    epochs: int
+    batch: int
+    learning_rate: float
+    pooling: str
+    frozen_layers: int
+    seeds: int  # runs of each training set
+    contrast_seeds: int  # runs with and without the contrastive loss
+    max_length: int = 128
+
+
+MINI = Scale(
+    name="mini",
+    corpus="reviews",
+    encoder="mini-mbert",
+    engine="ctranslate2",
+    translator="mini-m2m",
+    compute_type="int8",
+    beam=5,
+    train_size=800,
+    validation_size=250,
+    test_size=1000,
+    epochs=5,
+    batch=32,
+    learning_rate=1e-3,
+    pooling="mean",  # the small encoder's pretraining never trains [CLS] as a summary
+    frozen_layers=2,  # embeddings and lower half: they carry the alignment, and their output is computed once
+    seeds=3,
+    contrast_seeds=5,
+)
+SMOKE = Scale(**{
+    **MINI.__dict__, "name": "smoke", "beam": 1, "train_size": 40, "validation_size": 20, "test_size": 40, "epochs": 1,
+    "seeds": 2, "contrast_seeds": 2,
+})  # fmt: skip
+PAPER = Scale(
+    name="paper",
+    corpus="marc",
+    encoder="distilbert-base-multilingual-cased@45c032ab32cc946ad88a166f7cb282f58c753c2e",
+    engine="huggingface",
+    translator="facebook/m2m100_418M@55c2e61bbf05dfb8d7abccdc3fae6fc8512fd636",
+    compute_type="float32",
+    beam=5,
+    train_size=None,
+    validation_size=None,
+    test_size=None,
+    epochs=3,  # epochs, batch and learning rate are not in the document; usual values for fine-tuning DistilBERT
+    batch=32,
+    learning_rate=2e-5,
+    pooling="cls",
+    frozen_layers=0,
+    seeds=3,
+    contrast_seeds=5,
+)
+SCALES = {scale.name: scale for scale in (SMOKE, MINI, PAPER)}
+
+
+def scale(name: str) -> Scale:
+    """The settings of a scale; InputError names the three when it is none of them."""
+    if name not in SCALES:
+        raise InputError(f"unknown scale {name!r}: use one of {', '.join(SCALES)}")
+    return SCALES[name]

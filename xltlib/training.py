@@ -1,0 +1,230 @@
+"""The one training loop: batches by length, frozen features computed once, validation-selected checkpoint."""
+
+import copy
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from xltlib.losses import combine, otc_loss, supcon_loss
+from xltlib.models import Classifier
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training text: its label (0-based class), its language, and whether it is a machine translation."""
+
+    text: str
+    label: int
+    language: str
+    translated: bool = False
+
+
+Group = tuple[Row, ...]
+"""Rows that must share a batch: originals first, then translations. Row 0's translations are the translated rows."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Hyper-parameters of fine-tuning. `steps` limits the number of optimisation steps (None: all epochs)."""
+
+    epochs: int = 5
+    batch: int = 32
+    learning_rate: float = 1e-3
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    steps: int | None = None
+    contrast: str | None = None  # None, "infonce", "cosine", "margin" (OTC) or "supcon" (control)
+    temperature: float = 0.1
+    weight: float = 0.4
+    total: str = "sum"
+
+
+class Encoded:
+    """Texts as the trainable part of a classifier takes them: token ids, or the frozen layers' output in float16."""
+
+    def __init__(self, ids: Tensor, lengths: Tensor, states: Tensor | None):
+        self.ids, self.lengths, self.states = ids, lengths.tolist(), states
+        self.starts = [0, *lengths.cumsum(0).tolist()]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def batch(self, indices: Sequence[int], device="cpu") -> tuple[Tensor, Tensor]:
+        """Inputs and mask of some texts, padded to the longest of them."""
+        flat = self.ids if self.states is None else self.states
+        rows = [flat[self.starts[i] : self.starts[i + 1]] for i in indices]
+        inputs = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        lengths = torch.tensor([self.lengths[i] for i in indices])
+        mask = torch.arange(inputs.shape[1])[None, :] < lengths[:, None]
+        inputs = inputs.long() if self.states is None else inputs.float()
+        return inputs.to(device), mask.long().to(device)
+
+    def join(self, other: "Encoded") -> "Encoded":
+        """The texts of both, in order."""
+        states = None if self.states is None else torch.cat([self.states, other.states])
+        return Encoded(torch.cat([self.ids, other.ids]), torch.tensor(self.lengths + other.lengths), states)
+
+
+def encode(texts: Sequence[str], tokenizer, model: Classifier, *, cache: Path | None = None, name: str = "", limit: int = 128) -> Encoded:
+    """Tokenise texts and, when layers are frozen, run those once. With `cache`, the result is kept in a file.
+
+    `name` identifies the checkpoint; the file's name is a hash of it, the number of frozen layers and the texts.
+    """
+    key = sha256("\x1f".join([name, str(model.settings.frozen_layers), str(limit), *texts]).encode()).hexdigest()[:24]
+    path = cache / f"{key}.safetensors" if cache else None
+    if path and path.exists():
+        stored = load_file(path)
+        return Encoded(stored["ids"], stored["lengths"], stored.get("states"))
+    rows = tokenizer(list(texts), truncation=True, max_length=limit, return_attention_mask=False, return_token_type_ids=False)["input_ids"]
+    ids = torch.tensor([i for row in rows for i in row], dtype=torch.int32)
+    result = Encoded(ids, torch.tensor([len(row) for row in rows]), None)
+    if model.settings.frozen_layers:
+        result.states = frozen_states(result, model)
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stored = {"ids": ids, "lengths": torch.tensor(result.lengths)} | ({} if result.states is None else {"states": result.states})
+        temporary = path.with_suffix(f".{random.SystemRandom().getrandbits(32):x}")
+        save_file(stored, temporary)
+        temporary.replace(path)
+    return result
+
+
+def frozen_states(encoded: Encoded, model: Classifier, batch: int = 64) -> Tensor:
+    """The frozen layers' output of all texts, (tokens, d) float16, batched by length. Always rounded, cached or not."""
+    model.eval()
+    device = next(model.parameters()).device
+    out: list[Tensor] = [None] * len(encoded)
+    order = sorted(range(len(encoded)), key=encoded.lengths.__getitem__)
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
+        ids, mask = encoded.batch(chosen, device)
+        hidden = model.lower(ids, mask).half().cpu()
+        for row, i in enumerate(chosen):
+            out[i] = hidden[row, : encoded.lengths[i]]
+    return torch.cat(out)
+
+
+def length_batches(lengths: Sequence[int], size: int, rng: random.Random, window: int = 10) -> list[list[int]]:
+    """Shuffled batches of indices; inside windows of `window` batches, items of like length stand together."""
+    order = list(range(len(lengths)))
+    rng.shuffle(order)
+    batches = []
+    for start in range(0, len(order), size * window):
+        part = sorted(order[start : start + size * window], key=lengths.__getitem__)
+        batches += [part[i : i + size] for i in range(0, len(part), size)]
+    rng.shuffle(batches)
+    return batches
+
+
+@dataclass
+class Data:
+    """A training set on the model's side: all rows encoded, and each group as row numbers into them."""
+
+    encoded: Encoded
+    labels: list[int]
+    groups: list[tuple[int, ...]]
+    originals: set[int]
+
+
+def as_data(groups: Sequence[Group], encoded: Encoded) -> Data:
+    """Number the rows of the groups in order; `encoded` holds their texts in that order."""
+    rows = [row for group in groups for row in group]
+    numbers, start = [], 0
+    for group in groups:
+        numbers.append(tuple(range(start, start + len(group))))
+        start += len(group)
+    return Data(encoded, [row.label for row in rows], numbers, {i for i, row in enumerate(rows) if not row.translated})
+
+
+def pairs_in(groups: Sequence[tuple[int, ...]], originals: set[int], position: dict[int, int]) -> list[tuple[int, int]]:
+    """Positions in the batch of each original and its translation."""
+    return [(position[g[0]], position[i]) for g in groups if g[0] in originals for i in g[1:] if i not in originals]
+
+
+def batch_loss(model: Classifier, data: Data, chosen: Sequence[int], settings: Settings, device="cpu") -> Tensor:
+    """Cross-entropy of a batch of groups, plus the contrastive term of its pairs (OTC) or its labels (SupCon)."""
+    groups = [data.groups[i] for i in chosen]
+    rows = [i for group in groups for i in group]
+    inputs, mask = data.encoded.batch(rows, device)
+    labels = torch.tensor([data.labels[i] for i in rows], device=device)
+    logits, pooled = model(inputs, mask)
+    loss = cross_entropy(logits, labels)
+    if settings.contrast is None:
+        return loss
+    if settings.contrast == "supcon":
+        term = supcon_loss(pooled, labels, temperature=settings.temperature)
+    else:
+        pairs = pairs_in(groups, data.originals, {row: i for i, row in enumerate(rows)})
+        left, right = zip(*pairs, strict=True)
+        term = otc_loss(pooled[list(left)], pooled[list(right)], temperature=settings.temperature, form=settings.contrast)
+    return combine(loss, term, weight=settings.weight, total=settings.total)
+
+
+def train(model: Classifier, data: Data, settings: Settings, seed: int, validate: Callable[[], float] | None = None) -> list[float]:
+    """Fine-tune in place: AdamW, warm-up, linear decay; returns each step's loss.
+
+    After each epoch `validate()` gives the validation score; the weights of the best epoch (the first, when equal) are kept.
+    """
+    rng, device = random.Random(seed), next(model.parameters()).device
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    lengths = [max(data.encoded.lengths[i] for i in group) for group in data.groups]
+    size = max(1, round(settings.batch * len(data.groups) / len(data.labels)))
+    steps = settings.steps or settings.epochs * -(-len(lengths) // size)
+    losses, best, kept = [], -1.0, None
+    while len(losses) < steps:
+        model.train()
+        for chosen in length_batches(lengths, size, rng)[: steps - len(losses)]:
+            rate = min((len(losses) + 1) / max(1, settings.warmup * steps), (steps - len(losses)) / (steps * (1 - settings.warmup)))
+            optimiser.param_groups[0]["lr"] = settings.learning_rate * min(1.0, rate)
+            loss = batch_loss(model, data, chosen, settings, device)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.item())
+        score = validate() if validate else 0.0
+        if validate and score > best:
+            best, kept = score, copy.deepcopy({k: v for k, v in model.state_dict().items() if _trained(model, k)})
+    if kept:
+        model.load_state_dict(kept, strict=False)
+    return losses
+
+
+def _trained(model: Classifier, key: str) -> bool:
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+    return key not in frozen
+
+
+@torch.no_grad()
+def predict(model: Classifier, encoded: Encoded, batch: int = 100) -> np.ndarray:
+    """Class probabilities (n, classes) of encoded texts, batched by length, in the texts' order."""
+    model.eval()
+    device = next(model.parameters()).device
+    order = sorted(range(len(encoded)), key=encoded.lengths.__getitem__)
+    out = np.zeros((len(encoded), model.settings.classes), dtype=np.float32)
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
+        out[chosen] = model(*encoded.batch(chosen, device))[0].softmax(-1).float().cpu().numpy()
+    return out
+
+
+@torch.no_grad()
+def embeddings(model: Classifier, encoded: Encoded, batch: int = 100) -> Tensor:
+    """Pooled embeddings (n, d) of encoded texts, in the texts' order."""
+    model.eval()
+    device = next(model.parameters()).device
+    order = sorted(range(len(encoded)), key=encoded.lengths.__getitem__)
+    out: list[Tensor] = [None] * len(encoded)
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
+        for i, vector in zip(chosen, model.embed(*encoded.batch(chosen, device)).cpu(), strict=True):
+            out[i] = vector
+    return torch.stack(out)
