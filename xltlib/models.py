@@ -7,13 +7,18 @@ from hashlib import sha256
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from xltlib.errors import InputError
+from xltlib.hub import hub_folder
 from xltlib.scales import DATA
 
 CHECKPOINTS = ("mini-m2m", "mini-m2m-undertrained", "mini-mbert")
 FOLDER = DATA / "checkpoints"
+TOKENIZER_FILES = (
+    "tokenizer_config.json", "tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "special_tokens_map.json",
+)  # fmt: skip
 BERT_LIKE = ("bert", "roberta", "xlm-roberta")
 
 
@@ -32,7 +37,7 @@ def verify_checkpoint(name: str, folder: Path = FOLDER) -> Path:
     remedy = f"restore it from git, or build it again: xlt models build {name}"
     if not (path / "checkpoint.json").exists():
         raise InputError(f"{path}: no such checkpoint; {remedy}")
-    for file, expected in json.loads((path / "checkpoint.json").read_text())["sha256"].items():
+    for file, expected in _hashes(path, remedy).items():
         if not (path / file).exists():
             raise InputError(f"{path / file}: missing; {remedy}")
         if file_hash(path / file) != expected:
@@ -40,58 +45,68 @@ def verify_checkpoint(name: str, folder: Path = FOLDER) -> Path:
     return path
 
 
+def _hashes(path: Path, remedy: str = "restore it from git") -> dict[str, str]:
+    try:
+        return dict(json.loads((path / "checkpoint.json").read_text(encoding="utf-8"))["sha256"])
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path / 'checkpoint.json'}: truncated or altered; {remedy}") from None
+
+
 def fingerprint(name: str) -> str:
     """name@hash of a shipped checkpoint (weights and tokenizer), or the name itself for a checkpoint of the hub."""
     if name not in CHECKPOINTS:
         return name
-    hashes = json.loads((verify_checkpoint(name) / "checkpoint.json").read_text())["sha256"]
-    return f"{name}@{sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:8]}"
+    hashes = json.dumps(_hashes(verify_checkpoint(name)), sort_keys=True)
+    return f"{name}@{sha256(hashes.encode()).hexdigest()[:8]}"
 
 
 def write_manifest(folder: Path, **facts) -> None:
-    """Write checkpoint.json: the hash of every file that a user of the checkpoint reads, and the facts of its training."""
+    """Write checkpoint.json: the hash of every file that a user of the checkpoint reads, and the facts of its
+    training."""
     files = sorted(p for p in folder.iterdir() if p.name not in ("checkpoint.json", "README.md"))
     manifest = {"name": folder.name, "sha256": {p.name: file_hash(p) for p in files}} | facts
     (folder / "checkpoint.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
 
-def source_of(name: str) -> tuple[str, str | None]:
-    """Where transformers loads a checkpoint from, and the pinned revision: a verified folder, a path, or 'hub-name@revision'."""
+def source_of(name: str) -> Path:
+    """The folder that transformers loads a checkpoint from: a shipped one, verified; a folder; 'hub-name@revision',
+    from the hub's cache or downloaded. InputError at once when it is none of them or the hub cannot be reached."""
     if name in CHECKPOINTS:
-        return str(verify_checkpoint(name)), None
+        return verify_checkpoint(name)
     if Path(name).is_dir():
-        return name, None
+        return Path(name)
     repository, _, revision = name.partition("@")
-    return repository, revision or None
+    return hub_folder(repository, revision or "main", TOKENIZER_FILES, ("model.safetensors",))
 
 
 def load_tokenizer(name: str):
     """The tokenizer of a checkpoint (a shipped name, a folder, or 'hub-name@revision')."""
     from transformers import AutoTokenizer
 
-    path, revision = source_of(name)
-    return AutoTokenizer.from_pretrained(path, revision=revision)
+    return _load(AutoTokenizer, source_of(name))
 
 
 def load_encoder(name: str) -> nn.Module:
     """The encoder of a checkpoint in float32 evaluation mode, safetensors only, no remote code."""
-    from transformers import AutoModel
+    from transformers import AutoConfig, AutoModel
 
-    path, revision = source_of(name)
-    arguments = {"add_pooling_layer": False} if _is_bert(path, revision) else {}
-    model = AutoModel.from_pretrained(path, revision=revision, use_safetensors=True, dtype=torch.float32, **arguments)
-    return model.eval()
+    folder = source_of(name)
+    arguments = {"add_pooling_layer": False} if _load(AutoConfig, folder).model_type in BERT_LIKE else {}
+    return _load(AutoModel, folder, use_safetensors=True, dtype=torch.float32, **arguments).eval()
 
 
-def _is_bert(path: str, revision: str | None) -> bool:
-    from transformers import AutoConfig
-
-    return AutoConfig.from_pretrained(path, revision=revision).model_type in BERT_LIKE
+def _load(loader, folder: Path, **arguments):
+    try:
+        return loader.from_pretrained(folder, local_files_only=True, **arguments)
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{folder}: not a checkpoint that can be loaded ({reason})") from None
 
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """How an encoder becomes a classifier. `frozen_layers` counts lower layers that keep their weights, embeddings included."""
+    """How an encoder becomes a classifier. `frozen_layers` counts lower layers that keep their weights, embeddings
+    included."""
 
     classes: int = 5
     pooling: str = "mean"  # "mean" over tokens, or "cls"
@@ -102,14 +117,19 @@ class HeadSettings:
 class Classifier(nn.Module):
     """An encoder, a pooled embedding, and a linear head.
 
-    `lower` (embeddings and the frozen layers) never changes in training, so its output is computed once a text and kept;
-    `forward` takes that output when layers are frozen, else token ids.
+    `lower` (embeddings and the frozen layers) never changes in training, so its output is computed once a text and
+    kept; `forward` takes that output when layers are frozen, else token ids.
     """
 
     def __init__(self, encoder: nn.Module, settings: HeadSettings):
         super().__init__()
+        if settings.pooling not in ("mean", "cls"):
+            raise InputError(f"unknown pooling {settings.pooling!r}: use one of mean, cls")
         if settings.frozen_layers and encoder.config.model_type not in BERT_LIKE:
             raise InputError(f"frozen_layers needs a BERT-like encoder, not {encoder.config.model_type!r}: set it to 0")
+        if not 0 <= settings.frozen_layers <= encoder.config.num_hidden_layers:
+            layers = encoder.config.num_hidden_layers
+            raise InputError(f"frozen_layers is {settings.frozen_layers}: use 0 to {layers}, the encoder's layers")
         self.encoder, self.settings = encoder, settings
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(encoder.config.hidden_size, settings.classes)
@@ -148,3 +168,10 @@ def _apply(layer: nn.Module, hidden: Tensor, mask: Tensor) -> Tensor:
     bias = torch.zeros(mask.shape, dtype=hidden.dtype, device=hidden.device)
     bias = bias.masked_fill(mask == 0, torch.finfo(hidden.dtype).min)[:, None, None, :]
     return layer(hidden, attention_mask=bias)[0]
+
+
+def build_checkpoint(name: str) -> Path:
+    """Train a shipped checkpoint again; see `checkpoints.build`."""
+    from xltlib import checkpoints
+
+    return checkpoints.build(name)

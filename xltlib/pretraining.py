@@ -1,7 +1,8 @@
-"""How this project's own small checkpoints are trained: tokenizer, `mini-m2m` (translation), `mini-mbert` (MLM + hard TLM).
+"""How this project's own small checkpoints are trained: tokenizer, `mini-m2m`, `mini-mbert` (MLM + hard TLM).
 
-Everything follows from `Recipe`s and seeds; nothing here looks at a result of a paper's experiment. The encoder trains until
-sentence retrieval on validation text levels off (`levelled_off`); the translator trains for a fixed number of steps.
+Everything follows from `Recipe`s and seeds; nothing here looks at a result of a paper's experiment. The encoder
+trains until sentence retrieval on validation text levels off (`levelled_off`); the translator trains for a fixed
+number of steps.
 """
 
 import copy
@@ -48,7 +49,7 @@ class Recipe:
     layers: int = 4
 
 
-TRANSLATOR = Recipe(steps=3200, cooldown=400, learning_rate=2e-3, tokens=2000, bitext=16000, layers=3)
+TRANSLATOR = Recipe(steps=2400, cooldown=400, learning_rate=2e-3, tokens=2000, bitext=16000, layers=3)
 UNDERTRAINED_STEPS = 800
 """The under-trained translator is `mini-m2m` itself, stopped at this step."""
 ENCODER = Recipe(steps=9000, learning_rate=1.5e-3, tokens=2000, bitext=16000, monolingual=5000, layers=4)
@@ -75,8 +76,11 @@ def tokenizer_lines() -> list[str]:
 
 
 def build_m2m_tokenizer(folder: Path, spm: sentencepiece.SentencePieceProcessor) -> M2M100Tokenizer:
-    """M2M100's tokenizer over our pieces, with all hundred language codes registered (fewer make ids disagree, silently)."""
-    pieces = [spm.id_to_piece(i) for i in range(spm.get_piece_size()) if not spm.is_control(i) and not spm.is_unknown(i)]
+    """M2M100's tokenizer over our pieces, with all hundred language codes registered (fewer make ids disagree,
+    silently)."""
+    pieces = [
+        spm.id_to_piece(i) for i in range(spm.get_piece_size()) if not spm.is_control(i) and not spm.is_unknown(i)
+    ]
     vocabulary = {piece: i for i, piece in enumerate(["<s>", "<pad>", "</s>", "<unk>", *pieces])}
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
     tokenizer = M2M100Tokenizer(
@@ -110,7 +114,8 @@ def build_bert_tokenizer(folder: Path, spm: sentencepiece.SentencePieceProcessor
 
 
 def small_m2m(vocabulary: int, recipe: Recipe) -> M2M100ForConditionalGeneration:
-    """An untrained M2M100 of this recipe's size. The vocabulary has room for 100 language codes and 8 unused rows, as upstream."""
+    """An untrained M2M100 of this recipe's size. The vocabulary has room for 100 language codes and 8 unused rows, as
+    upstream."""
     width = recipe.width
     return M2M100ForConditionalGeneration(M2M100Config(
         vocab_size=vocabulary, d_model=width, encoder_layers=recipe.layers, decoder_layers=recipe.layers,
@@ -155,13 +160,15 @@ def pad(rows: list[list[int]], value: int) -> torch.Tensor:
 
 
 class Training:
-    """AdamW over a recipe's schedule. Its state is kept in `state` (safetensors) at every evaluation, and a run that was
-    killed goes on from there with the same numbers: batches, masks and dropout depend on seed and step alone."""
+    """AdamW over a recipe's schedule. Its state is kept in `state` (safetensors) at every evaluation, and a run that
+    was killed goes on from there with the same numbers: batches, masks and dropout depend on seed and step alone."""
 
     def __init__(self, model: torch.nn.Module, recipe: Recipe, state: Path):
         self.model, self.recipe, self.state = model, recipe, state
         self.parameters = list(model.parameters())
-        self.optimiser = torch.optim.AdamW(self.parameters, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+        self.optimiser = torch.optim.AdamW(
+            self.parameters, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
+        )
         self.step, self.stop, self.losses, self.curve = 0, recipe.steps + recipe.cooldown, [], []
         if state.exists():
             self._resume()
@@ -196,7 +203,9 @@ class Training:
     def _save(self) -> None:
         moments = self.optimiser.state_dict()["state"]
         tensors = {f"parameter.{i}": p.detach() for i, p in enumerate(self.parameters)}
-        tensors |= {f"{name}.{i}": state[name] for i, state in moments.items() for name in ("exp_avg", "exp_avg_sq", "step")}
+        tensors |= {
+            f"{name}.{i}": state[name] for i, state in moments.items() for name in ("exp_avg", "exp_avg_sq", "step")
+        }
         facts = {"step": self.step, "stop": self.stop, "losses": self.losses[-100:], "curve": self.curve}
         self.state.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, self.state.with_suffix(".tmp"), {"facts": json.dumps(facts)})
@@ -210,7 +219,8 @@ class Training:
             names = ("exp_avg", "exp_avg_sq", "step")
             state = {i: {n: file.get_tensor(f"{n}.{i}") for n in names} for i in range(len(self.parameters))}
         self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": state})
-        self.step, self.stop, self.losses, self.curve = facts["step"], facts["stop"], facts["losses"], facts["curve"]
+        self.step, self.losses, self.curve = facts["step"], facts["losses"], facts["curve"]
+        self.stop = min(self.stop, facts["stop"])
 
 
 def translation_pairs(recipe: Recipe) -> list[tuple[str, str, str, str]]:
@@ -228,7 +238,8 @@ def translation_pairs(recipe: Recipe) -> list[tuple[str, str, str, str]]:
 
 
 def train_translator(folder: Path, recipe: Recipe, state: Path, early: Path | None = None) -> dict:
-    """Train M2M100 on the bitext, each pair in both directions over time; save model and tokenizer; return facts for the card.
+    """Train M2M100 on the bitext, each pair in both directions over time; save model and tokenizer; return facts for
+    the card.
 
     `early`: where the model of step UNDERTRAINED_STEPS is saved, with the same tokenizer.
     """
@@ -248,7 +259,9 @@ def train_translator(folder: Path, recipe: Recipe, state: Path, early: Path | No
         chosen = [rows[i] if rng.random() < 0.5 else rows[i][::-1] for i in next(batches)]
         source, target = pad([s for s, _ in chosen], 1), pad([[2, *t] for _, t in chosen], 1)
         seen, wanted = target[:, :-1], target[:, 1:]
-        hidden = model.model(source, attention_mask=source.ne(1).long(), decoder_input_ids=seen, use_cache=False).last_hidden_state
+        hidden = model.model(
+            source, attention_mask=source.ne(1).long(), decoder_input_ids=seen, use_cache=False
+        ).last_hidden_state
         real = wanted.ne(1)
         return cross_entropy(model.lm_head(hidden[real]), wanted[real], label_smoothing=0.1)
 
@@ -260,7 +273,11 @@ def train_translator(folder: Path, recipe: Recipe, state: Path, early: Path | No
 
     training.run(loss_of, evaluate)
     save(model, folder)
-    return {"minutes": round((time.time() - start) / 60, 1), "loss": round(float(np.mean(training.losses[-100:])), 3), "pairs": len(pairs)}
+    return {
+        "minutes": round((time.time() - start) / 60, 1),
+        "loss": round(float(np.mean(training.losses[-100:])), 3),
+        "pairs": len(pairs),
+    }
 
 
 def spm_copy(source: Path, target: Path) -> sentencepiece.SentencePieceProcessor:
@@ -270,8 +287,11 @@ def spm_copy(source: Path, target: Path) -> sentencepiece.SentencePieceProcessor
     return sentencepiece.SentencePieceProcessor(model_file=str(target / "sentencepiece.bpe.model"))
 
 
-def mask_tokens(ids: torch.Tensor, share: torch.Tensor, mask_id: int, vocabulary: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """BERT's corruption of (n, length) ids: `share` is each position's chance; 80 % [MASK], 10 % random, 10 % kept. Ids < 5 stay."""
+def mask_tokens(
+    ids: torch.Tensor, share: torch.Tensor, mask_id: int, vocabulary: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """BERT's corruption of (n, length) ids: `share` is each position's chance; 80 % [MASK], 10 % random, 10 % kept.
+    Ids < 5 stay."""
     chosen = (torch.rand(ids.shape) < share) & ids.ge(5)
     kind = torch.rand(ids.shape)
     masked = torch.where(chosen & (kind < 0.8), mask_id, ids)
@@ -285,9 +305,11 @@ def mlm_row(row: list[int]) -> tuple[list[int], list[int], list[float]]:
 
 
 def hard_tlm_row(a: list[int], b: list[int], rng: random.Random) -> tuple[list[int], list[int], list[float]]:
-    """Ids, positions and mask shares of a pair: half of one side is masked, nothing of the other, and positions start anew.
+    """Ids, positions and mask shares of a pair: half of one side is masked, nothing of the other, and positions start
+    anew.
 
-    With plain TLM (Conneau & Lample 2019, 15 % of both sides) a small model fills gaps from the same side and never aligns.
+    With plain TLM (Conneau & Lample 2019, 15 % of both sides) a small model fills gaps from the same side and never
+    aligns.
     """
     hidden = 0.5, 0.0
     if rng.random() < 0.5:
@@ -302,7 +324,9 @@ def embed(model, tokenizer, texts: list[str], batch: int = 100) -> torch.Tensor:
     """Mean-pooled last hidden states, L2-normalised, (len(texts), width)."""
     out = []
     for i in range(0, len(texts), batch):
-        rows = tokenizer(texts[i : i + batch], padding=True, truncation=True, return_tensors="pt", return_token_type_ids=False)
+        rows = tokenizer(
+            texts[i : i + batch], padding=True, truncation=True, return_tensors="pt", return_token_type_ids=False
+        )
         hidden = model(**rows).last_hidden_state
         weights = rows["attention_mask"].unsqueeze(-1)
         out.append((hidden * weights).sum(1) / weights.sum(1))
@@ -322,8 +346,8 @@ def retrieval_accuracy(model, tokenizer, entries: list[dict[str, str]]) -> dict[
 
 
 def levelled_off(history: list[float], window: int = 4, gain: float = 0.01) -> bool:
-    """The stopping rule: the mean of the last `window` retrieval accuracies is less than `gain` above that of the window before,
-    after the accuracy has left chance (0.2)."""
+    """The stopping rule: the mean of the last `window` retrieval accuracies is less than `gain` above that of the
+    window before, after the accuracy has left chance (0.2)."""
     if len(history) < 2 * window or history[-1] < 0.2:
         return False
     return float(np.mean(history[-window:]) - np.mean(history[-2 * window : -window])) < gain
@@ -354,7 +378,9 @@ def train_encoder(folder: Path, recipe: Recipe, state: Path, log: Callable[[dict
     model, (mono, pairs) = training.model, encoder_rows(tokenizer, recipe)
     skip = -(-training.step // 3)
     mono_batches = token_batches([len(row) + 2 for row in mono], recipe.tokens, recipe.seed, skip)
-    pair_batches = token_batches([len(a) + len(b) + 3 for a, b in pairs], recipe.tokens, recipe.seed, training.step - skip)
+    pair_batches = token_batches(
+        [len(a) + len(b) + 3 for a, b in pairs], recipe.tokens, recipe.seed, training.step - skip
+    )
     validation = list(embedded.bitext("validation", 300, own=0.0))
 
     def loss_of() -> torch.Tensor:
@@ -373,14 +399,22 @@ def train_encoder(folder: Path, recipe: Recipe, state: Path, log: Callable[[dict
         model.eval()
         accuracy = retrieval_accuracy(model.bert, tokenizer, validation)
         model.train()
-        point = {"step": step, "mean": float(np.mean(list(accuracy.values()))), "loss": float(np.mean(training.losses[-100:]))} | accuracy
+        point = {
+            "step": step,
+            "mean": float(np.mean(list(accuracy.values()))),
+            "loss": float(np.mean(training.losses[-100:])),
+        } | accuracy
         training.curve.append(point)
         log(point)
         return levelled_off([point["mean"] for point in training.curve])
 
     training.run(loss_of, evaluate)
     save(model, folder)
-    facts = {"minutes": round((time.time() - start) / 60, 1), "steps": training.step, "loss": round(float(np.mean(training.losses[-100:])), 3)}
+    facts = {
+        "minutes": round((time.time() - start) / 60, 1),
+        "steps": training.step,
+        "loss": round(float(np.mean(training.losses[-100:])), 3),
+    }
     return facts | {"curve": training.curve}
 
 
