@@ -434,3 +434,12 @@ def test_stale_names_what_is_not_current(store):
     ]
     assert len(stale(frame, {"version": {"infonce": 2, "none": 3}})) == 2
     assert stale(frame, {"corpus": ["reviews@aa", "reviews@old"]}) == []
+
+
+def test_fresh_ignores_records_from_before_its_start(tmp_path, monkeypatch):
+    store, spec = Store(tmp_path), RunSpec("e", "m", 1, "c", "k", 0)
+    store.write(spec, Result([{"metric": "f1", "value": 0.5}]), {"finished": "2026-01-01T00:00:00+00:00"})
+    monkeypatch.setenv("XLT_FRESH", "2026-01-02T00:00:00+00:00")
+    assert store.find(spec) is None
+    monkeypatch.setenv("XLT_FRESH", "2025-12-31T00:00:00+00:00")
+    assert store.find(spec) is not None

@@ -5,6 +5,7 @@ The record of a run is `<root>/<experiment>/<id>.json` (spec, metrics, provenanc
 """
 
 import math
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -49,6 +50,8 @@ class Store:
         record = load_or_tell(path) if path.exists() else None
         if record is not None and record.spec != spec:
             return tell(path, "it describes another run")
+        if record is not None and record.info.get("finished", "") < os.environ.get("XLT_FRESH", ""):
+            return None  # `xlt run --fresh`: only what finished after its start counts
         return record
 
     def run_or_load(self, spec: RunSpec, run: Run) -> Record:
