@@ -1,0 +1,46 @@
+"""Tables as a screen reader and a phone want them: a caption, scoped headers, a box that scrolls by itself."""
+
+import html
+import math
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from IPython.display import display
+
+from xltlib.errors import InputError
+
+
+def table(frame: pd.DataFrame, caption: str, scale: str, *, digits: int = 3, index: bool = False) -> None:
+    """Display a data frame as an HTML table with a caption and scoped headers; InputError without a caption."""
+    if not str(caption or "").strip():
+        raise InputError("table: give it a caption that says what its rows are")
+    caption = f"Smoke run, not a result. {caption}" if scale == "smoke" else caption
+    shown = frame.reset_index() if index else frame
+    plain = f"{caption}\n{shown.to_string(index=False)}"
+    display({"text/html": _table_html(shown, caption, digits), "text/plain": plain}, raw=True)
+
+
+def _table_html(frame: pd.DataFrame, caption: str, digits: int) -> str:
+    numeric = [pd.api.types.is_numeric_dtype(frame[c]) for c in frame.columns]
+    head = "".join(f'<th scope="col">{html.escape(str(c))}</th>' for c in frame.columns)
+    body = "".join(_row_html(row, numeric, digits) for row in frame.itertuples(index=False, name=None))
+    label, text = html.escape(textwrap.shorten(caption, 90)), html.escape(caption)
+    return (
+        f'<div class="xlt-table" role="region" tabindex="0" aria-label="{label}"><table class="dataframe">'
+        f"<caption>{text}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _row_html(row: tuple, numeric: Sequence[bool], digits: int) -> str:
+    texts = [html.escape(_cell(value, digits)) for value in row]
+    first, rest = texts[0], list(zip(texts, numeric, strict=True))[1:]
+    cells = "".join(f'<td class="xlt-number">{t}</td>' if number else f"<td>{t}</td>" for t, number in rest)
+    return f'<tr><th scope="row">{first}</th>{cells}</tr>'
+
+
+def _cell(value: object, digits: int) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    return f"{value:.{digits}f}" if isinstance(value, float | np.floating) else str(value)
