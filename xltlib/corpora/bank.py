@@ -1,8 +1,8 @@
-"""The review bank: hand-written material in data/mini/<language>/reviews.toml, and how a sentence's content becomes text.
+"""The review bank: hand-written material in data/mini/<language>/reviews.toml, and how content becomes text.
 
-A sentence is kept as *content*, a small nested tuple, and rendered late. Aligned content (plain wording) renders in every
-language, which gives exact parallel text; own content (idioms, fillers) renders in its own language only, and `plain` maps
-it to the aligned content with the same meaning: the gold rendering.
+A sentence is kept as *content*, a small nested tuple, and rendered late. Aligned content (plain wording) renders in
+every language, which gives exact parallel text; own content (idioms, fillers) renders in its own language only, and
+`plain` maps it to the aligned content with the same meaning: the gold rendering.
 """
 
 import re
@@ -17,7 +17,10 @@ from xltlib.scales import DATA
 
 MINI = DATA / "mini"
 SLOT = re.compile(r"\{(\w+)(?:\.(\w+))?\}")
-TABLES = ("products", "people", "times", "aspects", "literal", "openings", "usage", "verdicts", "contrast", "joins", "frames", "own")
+TABLES = (
+    "products", "people", "times", "aspects", "literal", "openings", "usage", "verdicts", "contrast", "joins", "frames",
+    "own",
+)  # fmt: skip
 PARTITIONS = {"pretraining": 0.30, "train": 0.25, "validation": 0.10, "test": 0.35}
 
 
@@ -73,7 +76,12 @@ class Bank:
 
     def fill(self, template: str, fills: dict[str, str | None]) -> str:
         """Put forms into a template: {p.def} is the form `def` of the product named by fills['p']."""
-        tables = {"p": self.products, "who": self.tables["people"], "when": self.tables["times"], "a": self.tables["aspects"]}
+        tables = {
+            "p": self.products,
+            "who": self.tables["people"],
+            "when": self.tables["times"],
+            "a": self.tables["aspects"],
+        }
 
         def form(match: re.Match) -> str:
             slot, name = match.groups()
@@ -144,7 +152,8 @@ def bank(code: str) -> Bank:
 
 
 def plain(content: tuple) -> tuple:
-    """The aligned content with the same meaning. Fillers fall away; an idiom becomes the literal clause of its aspect and level."""
+    """The aligned content with the same meaning. Fillers fall away; an idiom becomes the literal clause of its aspect
+    and level."""
     if content[0] != "say":
         return _plain_sentence(content)
     _, wrapper, clauses, connective = content
@@ -172,6 +181,7 @@ def _plain_sentence(content: tuple) -> tuple:
 
 
 def slotted(place: tuple, product: str, who: str, when: str, code: str = "en") -> tuple:
-    """Content of a one-template sentence, with None for slots that the template lacks, so that equal texts have equal content."""
+    """Content of a one-template sentence, with None for slots that the template lacks, so that equal texts have equal
+    content."""
     used = {slot for slot, _ in SLOT.findall(bank(code).template(*place))}
     return (*place, product, who if "who" in used else None, when if "when" in used else None)

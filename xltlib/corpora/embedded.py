@@ -1,4 +1,4 @@
-"""Reviews with 1-5 stars, generated from the bank by a seed: labelled originals, their gold renderings, and parallel text.
+"""Reviews with 1-5 stars from the bank, by a seed: labelled originals, their gold renderings, and parallel text.
 
 The dials stand in `Dials` and in data/mini/README.md. Nothing here looks at a model's result.
 """
@@ -53,7 +53,8 @@ def levels_for(stars: int, count: int, rng: random.Random) -> list[int]:
 
 
 class Writer:
-    """Writes sentences of one language for one split. `own` is the chance of own words, `limit` the share of own templates."""
+    """Writes sentences of one language for one split. `own` is the chance of own words, `limit` the share of own
+    templates."""
 
     def __init__(self, bank: Bank, split: str, rng: random.Random, own: float, limit: float = 1.0):
         self.bank, self.split, self.rng, self.own, self.limit = bank, split, rng, own, limit
@@ -88,7 +89,8 @@ class Writer:
         return (table, self.rng.choice(list(self.bank.tables[table])))
 
     def judgements(self, aspects: list[str], levels: list[int]) -> tuple:
-        """One sentence over one or two (aspect, level) pairs; a second pair is used only when a connective joins them."""
+        """One sentence over one or two (aspect, level) pairs; a second pair is used only when a connective joins
+        them."""
         connective = self.connective(*levels[:2]) if len(levels) > 1 else None
         count = 2 if connective else 1
         clauses = tuple(self.clause(a, level) for a, level in zip(aspects[:count], levels[:count], strict=True))
@@ -115,7 +117,8 @@ class Writer:
         return []
 
     def review(self, stars: int) -> list[tuple]:
-        """The contents of one review written for a star rating: at least one judgement, the first at the rating's level."""
+        """The contents of one review written for a star rating: at least one judgement, the first at the rating's
+        level."""
         rng = self.rng
         product = rng.choice(list(self.bank.products))
         count = rng.choices((1, 2, 3), DIALS.clause_counts)[0]
@@ -170,17 +173,19 @@ def reviews(code: str, split: str, size: int | None = None) -> tuple[Review, ...
 
 
 def gold(review: Review, target: str, split: str | None = None) -> str:
-    """The gold rendering: the review's meaning in the target language's plain words. For scoring and as a ceiling, never as MT.
+    """The gold rendering: the review's meaning in the target language's plain words. For scoring and as a ceiling,
+    never as MT.
 
-    With `split`, each sentence takes, of its equivalent plain wordings, the first that belongs to that split, so that gold
-    renderings of training reviews repeat no test sentence.
+    With `split`, each sentence takes, of its equivalent plain wordings, the first that belongs to that split, so that
+    gold renderings of training reviews repeat no test sentence.
     """
     sentences = [plain(content) for content in review.contents]
     return bank(target).text([within(content, split) for content in sentences] if split else sentences)
 
 
 def within(content: tuple, split: str) -> tuple:
-    """The first wording of plain content, among its variants and hedges, that lies in a split; itself when none does."""
+    """The first wording of plain content, among its variants and hedges, that lies in a split; itself when none
+    does."""
     if content[0] != "say":
         return content
     _, wrapper, clauses, connective = content
@@ -206,8 +211,8 @@ def originals(code: str, size: int) -> tuple[str, ...]:
 def bitext(split: str, size: int, seed: str = "bitext", own: float = 0.2) -> Iterator[dict[str, str]]:
     """Parallel texts: language -> plain rendering; with chance `own`, the entry 'own' holds a source in its own words.
 
-    Own words come from the first `bitext_idiom_share` of each list only: the other idioms are in no bitext, so a translator
-    trained on it must fail on them in its own way. Entries 'own' are (language, text).
+    Own words come from the first `bitext_idiom_share` of each list only: the other idioms are in no bitext, so a
+    translator trained on it must fail on them in its own way. Entries 'own' are (language, text).
     """
     rng = random.Random(f"{DIALS.seed}:{seed}:{split}")
     codes = list(LANGUAGES)
