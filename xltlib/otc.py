@@ -1,7 +1,8 @@
 """Paper 1 (arXiv 2405.05478): its conditions as run specs, and the function that runs one of them.
 
-A condition is a training set (`regimes`), a loss, and how the sets' sizes are matched; `specs` lists a grid of them, `run`
-trains and tests one. Texts are translated and frozen features computed once, by `prepare`, before a grid starts.
+A condition is a training set (`regimes`), a loss, and how the sets' sizes are matched; `specs` lists a grid of them,
+`run` trains and tests one. `prepare` translates all texts before a grid starts; frozen features are kept on disk by the
+first run that computes them.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,22 +14,31 @@ from xltlib import evaluation, geometry, regimes, training
 from xltlib.corpora import embedded
 from xltlib.errors import InputError
 from xltlib.languages import OTC_LANGUAGES, language
+from xltlib.losses import OTC_FORMS
 from xltlib.models import Classifier, HeadSettings, fingerprint, load_encoder, load_tokenizer
+from xltlib.records import canonical
 from xltlib.regimes import Labelled
 from xltlib.scales import BUILD, Scale, scale
 from xltlib.store import Result, RunSpec
 from xltlib.training import Group, Settings
 
-VERSION = 1
+VERSION = 2
 """Version of the method: raise it when a change of code changes results; records of another version are out of date."""
 REGIMES = ("zero-shot", "translated-only", "mixed", "mixed-into", "original")
 TRANSLATORS = ("default", "greedy", "float32", "undertrained", "gold")
-"""Translation quality: the scale's own, beam 1, no quantisation, an under-trained model, and gold renderings (the ceiling)."""
+"""Translation quality: the scale's own, beam 1, no quantisation, an under-trained model, and gold renderings (the
+ceiling)."""
+
+FROM_SCALE = (
+    "train_size", "validation_size", "test_size", "epochs", "batch", "learning_rate", "pooling", "frozen_layers",
+)  # fmt: skip
+"""What a spec takes over from its scale."""
 
 
 @cache
 def labelled(corpus: str, code: str, split: str, size: int | None) -> Labelled:
-    """A corpus's labelled texts of a language and split, labels 0-based. "reviews" is embedded; "marc" is read from files."""
+    """A corpus's labelled texts of a language and split, labels 0-based. "reviews" is embedded; "marc" is read from
+    files."""
     if corpus == "reviews":
         items = embedded.reviews(code, split)[:size]
         return Labelled(tuple(r.text for r in items), tuple(r.stars - 1 for r in items), code)
@@ -61,8 +71,16 @@ def translator(at: str, quality: str = "default"):
     from xltlib import translation
 
     settings = scale(at)
-    changes = {"greedy": {"beam": 1}, "float32": {"compute_type": "float32"}, "undertrained": {"model": "mini-m2m-undertrained"}}
-    options = {"model": settings.translator, "beam": settings.beam, "compute_type": settings.compute_type} | changes.get(quality, {})
+    changes = {
+        "greedy": {"beam": 1},
+        "float32": {"compute_type": "float32"},
+        "undertrained": {"model": "mini-m2m-undertrained"},
+    }
+    options = {
+        "model": settings.translator,
+        "beam": settings.beam,
+        "compute_type": settings.compute_type,
+    } | changes.get(quality, {})
     return translation.translator(settings.engine, **options)
 
 
@@ -94,31 +112,49 @@ def spec(
     weight: float = 0.4,
     total: str = "sum",
 ) -> RunSpec:
-    """The spec of one run. `target`: the language of a "translated-only" or "original" run's training set; the other regimes
-    test on all `languages`. `match`: "none", "rows" (as many rows as zero-shot) or "steps" (as many optimisation steps)."""
-    settings = scale(at)
-    for code in (source, *languages):
+    """The spec of one run. `target`: the language of a "translated-only" or "original" run's training set; the other
+    regimes test on all `languages`. `match`: "none", "rows" (as many rows as zero-shot) or "steps" (as many
+    optimisation steps)."""
+    sizes = scale(at)
+    for code in (source, *languages, *([target] if target else [])):
         language(code)
+    source = target if regime == "original" and target else source  # no other language plays a part: one run, one id
     _choose("regime", regime, REGIMES)
     _choose("translator", quality, TRANSLATORS)
     _choose("match", match, ("none", "rows", "steps"))
-    if (target is not None) != (regime in ("translated-only", "original")):
-        raise InputError(f"regime {regime!r} {'takes no' if target else 'needs a'} target language")
+    _choose("ratio", ratio, regimes.RATIOS)
+    _choose("contrast", contrast, (None, *OTC_FORMS, "supcon"))
+    _choose("total", total, ("sum", "convex"))
+    _check_settings(regime, target, [code for code in languages if code != source], contrast)
+    if sizes.corpus != "reviews":
+        _choose(f"translator at scale {at}", quality, TRANSLATORS[:3])
     uses_mt = regime not in ("zero-shot", "original")
-    return RunSpec("otc", method_name(regime, contrast), VERSION, corpus_name(settings), fingerprint(settings.encoder), seed, {
+    settings = {
         "scale": at, "source": source, "regime": regime, "target": target, "languages": list(languages),
         "ratio": ratio if regime == "mixed" else None, "match": match, "quality": quality if uses_mt else None,
         "translator": signature(at, quality, source, target or "xx") if uses_mt else None,
         "contrast": contrast, "temperature": temperature if contrast else None, "weight": weight if contrast else None,
-        "total": total if contrast else None, "train_size": settings.train_size, "validation_size": settings.validation_size,
-        "test_size": settings.test_size, "epochs": settings.epochs, "batch": settings.batch,
-        "learning_rate": settings.learning_rate, "pooling": settings.pooling, "frozen_layers": settings.frozen_layers,
-    })  # fmt: skip
+        "total": total if contrast else None, **{name: getattr(sizes, name) for name in FROM_SCALE},
+    }  # fmt: skip
+    checkpoint = fingerprint(sizes.encoder)
+    return RunSpec("otc", method_name(regime, contrast), VERSION, corpus_name(sizes), checkpoint, seed, settings)
 
 
-def _choose(what: str, value: str, choices: Sequence[str]) -> None:
+def _check_settings(regime: str, target: str | None, others: Sequence[str], contrast: str | None) -> None:
+    """InputError when the parts of a condition, each valid, do not fit together."""
+    if (target is not None) != (regime in ("translated-only", "original")):
+        raise InputError(f"regime {regime!r} {'takes no' if target else 'needs a'} target language")
+    if regime.startswith("mixed") and not others:
+        raise InputError(f"regime {regime!r} needs at least one language besides the source")
+    if contrast in OTC_FORMS and regime != "mixed":
+        raise InputError(
+            f"contrast {contrast!r} needs originals with their translations: regime 'mixed', not {regime!r}"
+        )
+
+
+def _choose(what: str, value: str | None, choices: Sequence[str | None]) -> None:
     if value not in choices:
-        raise InputError(f"unknown {what} {value!r}: use one of {', '.join(choices)}")
+        raise InputError(f"unknown {what} {value!r}: use one of {', '.join(map(str, choices))}")
 
 
 def method_name(regime: str, contrast: str | None) -> str:
@@ -192,16 +228,19 @@ def _encoder(model: Classifier, at: Scale) -> Callable[[Sequence[str]], training
 
 
 def test(model: Classifier, encode, s: dict, at: Scale, facts: dict) -> Result:
-    """Metrics and predictions on each test language's originals, and the embedding space's geometry for mixed training."""
+    """Metrics and predictions on each test language's originals, and the embedding space's geometry for mixed
+    training."""
     rows, frames = [], []
     for code in test_languages(s):
         data = data_of(at, code, "test")
         probabilities = training.predict(model, encode(data.texts))
-        rows += evaluation.metrics(data.labels, probabilities, code, source=s["source"])
+        rows += evaluation.metrics(data.labels, probabilities, code)
         frames.append(evaluation.predictions(data.labels, probabilities, code))
     if s["regime"] == "mixed":
-        rows += [row | {"source": s["source"]} for row in pair_geometry(model, encode, s, at)]
-    rows += [{"language": s["source"], "metric": k, "value": float(v), "n": 1, "n_effective": 1} for k, v in facts.items()]
+        rows += pair_geometry(model, encode, s, at)
+    rows += [
+        {"language": s["source"], "metric": k, "value": float(v), "n": 1, "n_effective": 1} for k, v in facts.items()
+    ]
     import pandas as pd
 
     return Result(rows, pd.concat(frames, ignore_index=True))
@@ -220,8 +259,8 @@ def pair_geometry(model: Classifier, encode, s: dict, at: Scale) -> list[dict]:
 
 
 def prepare(specs: Iterable[RunSpec]) -> None:
-    """Translate every text that the specs need and compute the frozen features, each once, before a grid starts."""
-    for settings in {spec.id: spec.settings for spec in specs}.values():
+    """Translate every text that the specs need, each once, before a grid starts."""
+    for settings in {canonical(spec.settings): spec.settings for spec in specs}.values():
         if settings["quality"]:
             for split in ("train", "validation"):
                 _groups(settings, split)

@@ -1,8 +1,10 @@
-"""The training sets of the papers, as groups of rows that share a batch. Pure functions of texts, labels and translations.
+"""The training sets of the papers, as groups of rows that share a batch.
 
+Pure functions of texts, labels and translations.
 `originals` maps a language to its labelled texts; `translate(texts, source, target)` is a translator's method.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -31,7 +33,8 @@ class Labelled:
 
 
 def originals_only(data: Labelled) -> list[Group]:
-    """Each original alone: zero-shot transfer when tested on another language, the upper bound when tested on its own."""
+    """Each original alone: zero-shot transfer when tested on another language, the upper bound when tested on its
+    own."""
     return [(Row(text, label, data.language),) for text, label in zip(data.texts, data.labels, strict=True)]
 
 
@@ -42,23 +45,44 @@ def translated_only(data: Labelled, target: str, translate: Translate) -> list[G
 
 
 def with_translations(data: Labelled, targets: Sequence[str], translate: Translate, ratio: str = "1:1") -> list[Group]:
-    """Originals beside their own translations, in one batch at the ratio: paper 1's training set, as its line 119 reads.
+    """Originals beside their own translations, in one batch at the ratio: paper 1's training set, as its line 119
+    reads.
 
-    At 1:1 each original goes with its translation into one target, the targets in turn, so that each translated language
-    has about a fifth of the original's examples. At 1:5 it goes with one translation into each of five targets; at 2:1
-    every second original has a translation.
+    At 1:1 each original goes with its translation into one target, the targets in turn within each label, so that
+    each translated language has about a fifth of the original's examples and the same balance of labels. At 1:5
+    it goes with one translation into each of five targets; at 2:1 every second original has a translation (an odd one
+    at the end is left out). InputError for an unknown ratio, and for fewer targets than an original has translations:
+    one would come twice.
     """
     if ratio not in RATIOS:
         raise InputError(f"unknown ratio {ratio!r}: use one of {', '.join(RATIOS)}")
     first, count = (int(part) for part in ratio.split(":"))
-    wanted = {i: [targets[(i // first * count + k) % len(targets)] for k in range(count)] for i in range(0, len(data), first)}
+    if len(targets) < count:
+        raise InputError(f"ratio {ratio} needs {count} target languages, there are {len(targets)}")
+    starts = range(0, len(data) - first + 1, first)
+    turn = dict(zip(starts, turns([data.labels[i] for i in starts]), strict=True))
+    wanted = {i: [targets[(turn[i] * count + k) % len(targets)] for k in range(count)] for i in starts}
     outputs = _translate_each(data, wanted, translate)
     groups = []
-    for start in range(0, len(data) - first + 1, first):
+    for start in starts:
         rows = [Row(data.texts[i], data.labels[i], data.language) for i in range(start, start + first)]
         rows += [Row(outputs[start, target], data.labels[start], target, True) for target in wanted[start]]
         groups.append(tuple(rows))
     return groups
+
+
+def turns(labels: Sequence[int]) -> list[int]:
+    """The turn of each item among those of its label, shifted by the label: turn % n deals items out to n languages.
+
+    Dealing by position instead would tie languages to labels wherever a corpus lists its labels in a cycle, and a model
+    would learn that a translation's language tells its label.
+    """
+    seen: Counter[int] = Counter()
+    result = []
+    for label in labels:
+        result.append(seen[label] + label)
+        seen[label] += 1
+    return result
 
 
 def _translate_each(data: Labelled, wanted: dict[int, list[str]], translate: Translate) -> dict[tuple[int, str], str]:
@@ -72,17 +96,23 @@ def _translate_each(data: Labelled, wanted: dict[int, list[str]], translate: Tra
 
 
 def with_translations_into(data: Labelled, others: Sequence[Labelled], translate: Translate) -> list[Group]:
-    """The other reading of paper 1 (its line 39): originals of one language, and other languages' originals translated INTO it.
+    """The other reading of paper 1 (its line 39): originals of one language, and other languages' originals
+    translated INTO it.
 
-    Pairs stand 1:1 in a batch, but the translated text's own original is in another language and not in the set: no OTC.
+    Pairs stand 1:1 in a batch, but the translated text's own original is in another language and not in the set: no
+    OTC.
     """
-    groups = []
-    size = len(data)
-    outputs = {other.language: translate(list(other.texts[:size]), other.language, data.language) for other in others}
-    for i, (text, label) in enumerate(zip(data.texts, data.labels, strict=True)):
-        other = others[i % len(others)]
-        groups.append((Row(text, label, data.language), Row(outputs[other.language][i], other.labels[i], data.language, True)))
-    return groups
+    short = [other.language for other in others if len(other) < len(data)]
+    if short or not others:
+        which = ", ".join(short) or "none given"
+        raise InputError(f"translations into {data.language} need {len(data)} texts of each other language: {which}")
+    turn = turns(data.labels)
+    translated: dict[int, Row] = {}
+    for k, other in enumerate(others):
+        mine = [i for i in range(len(data)) if turn[i] % len(others) == k]
+        texts = translate([other.texts[i] for i in mine], other.language, data.language)
+        translated |= {i: Row(text, other.labels[i], data.language, True) for i, text in zip(mine, texts, strict=True)}
+    return [(*group, translated[i]) for i, group in enumerate(originals_only(data))]
 
 
 def match_rows(groups: list[Group], rows: int) -> list[Group]:

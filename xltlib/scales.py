@@ -12,7 +12,8 @@ BUILD = ROOT / "build"
 
 @dataclass(frozen=True)
 class Scale:
-    """One scale's corpus, models, sizes and hyper-parameters. Sizes are texts a language; None means the whole split."""
+    """One scale's corpus, models, sizes and hyper-parameters. Sizes are texts a language; None means the whole
+    split."""
 
     name: str
     corpus: str
@@ -42,12 +43,12 @@ MINI = Scale(
     translator="mini-m2m",
     compute_type="int8",
     beam=5,
-    train_size=800,
+    train_size=600,
     validation_size=250,
     test_size=1000,
     epochs=5,
     batch=32,
-    learning_rate=1e-3,
+    learning_rate=3e-3,  # best of 3e-4, 1e-3, 2e-3, 3e-3 on English validation reviews, trained on English (2 seeds)
     pooling="mean",  # the small encoder's pretraining never trains [CLS] as a summary
     frozen_layers=2,  # embeddings and lower half: they carry the alignment, and their output is computed once
     seeds=3,
