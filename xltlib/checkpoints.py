@@ -18,24 +18,24 @@ CARD = """# {name}
 
 {what}
 
-- **Made by** `xlt models build {name}` from the embedded corpus `reviews@{corpus}`, seed {seed}, {minutes} minutes on one
-  thread of {machine}, Python {python}, torch {torch}, transformers {transformers}.
-- **Languages**: {languages}. **Vocabulary**: {vocabulary} pieces asked for, one SentencePiece model for all languages.
-- **Files**: half-precision safetensors; the sha256 of every file is in `checkpoint.json`, with the recipe and the training curve.
+- **Made by** `xlt models build {name}` from the embedded corpus `reviews@{corpus}`, seed {seed}, {minutes} minutes
+  on one thread of {machine}, Python {python}, torch {torch}, transformers {transformers}.
+- **Languages**: {languages}. **Vocabulary**: {vocabulary} pieces asked for, one SentencePiece model for all.
+- **Files**: half-precision safetensors; `checkpoint.json` holds every file's sha256, the recipe and the training curve.
 - **Licence**: Apache-2.0. **Use**: this course. It knows product reviews written by this project, and nothing else.
 - **Budget**: {rule}
 """
 WHAT = {
     "mini-m2m": "A many-to-many translator of M2M100's architecture, trained on a limited bitext of plain wordings.",
-    "mini-m2m-undertrained": "`mini-m2m` stopped early, on purpose: a poor translator for the question of translation quality.",
+    "mini-m2m-undertrained": "`mini-m2m` stopped early, on purpose: a poor translator.",
     "mini-mbert": "A multilingual encoder of BERT's architecture, trained with MLM and hard TLM.",
 }
 RULES = {
     "mini-m2m": "a fixed number of steps, set before any classifier was trained.",
     "mini-m2m-undertrained": f"step {pretraining.UNDERTRAINED_STEPS} of the same training.",
     "mini-mbert": (
-        "training went on until sentence retrieval on validation bitext levelled off (`pretraining.levelled_off`) or the recipe's "
-        "steps were done, and then cooled down. No result of a paper's experiment was looked at."
+        "training went on until sentence retrieval on validation bitext levelled off (`pretraining.levelled_off`) or "
+        "the recipe's steps were done, and then cooled down. No result of a paper's experiment was looked at."
     ),
 }
 
@@ -43,8 +43,8 @@ RULES = {
 def build(name: str, folder: Path = FOLDER, state: Path = BUILD / "training") -> Path:
     """Train a checkpoint (and `mini-m2m-undertrained` on the way to `mini-m2m`) and write it to data/checkpoints.
 
-    A run that was killed goes on from `state`. The weights are the same on the same machine and packages; elsewhere they may
-    differ in the last digits, and their hash then differs too: records name the hash that they were made with.
+    A run that was killed goes on from `state`. The weights are the same on the same machine and packages; elsewhere
+    they may differ in the last digits, and their hash then differs too: records name the hash they were made with.
     """
     if name not in CHECKPOINTS:
         raise InputError(f"unknown checkpoint {name!r}: use one of {', '.join(CHECKPOINTS)}")
@@ -54,7 +54,9 @@ def build(name: str, folder: Path = FOLDER, state: Path = BUILD / "training") ->
         finish(folder / name, pretraining.ENCODER, facts)
         return folder / name
     early = folder / "mini-m2m-undertrained"
-    facts = pretraining.train_translator(folder / "mini-m2m", pretraining.TRANSLATOR, state / "mini-m2m.safetensors", early)
+    facts = pretraining.train_translator(
+        folder / "mini-m2m", pretraining.TRANSLATOR, state / "mini-m2m.safetensors", early
+    )
     for made in (early, folder / "mini-m2m"):
         finish(made, pretraining.TRANSLATOR, facts)
     return folder / name
@@ -63,10 +65,15 @@ def build(name: str, folder: Path = FOLDER, state: Path = BUILD / "training") ->
 def finish(folder: Path, recipe: pretraining.Recipe, facts: dict) -> None:
     """Write checkpoint.json and the card of a trained checkpoint."""
     about = {"recipe": asdict(recipe), "corpus": f"reviews@{embedded.corpus_hash()}", "facts": facts}
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "transformers": transformers.__version__}
+    versions = {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
     write_manifest(folder, **about, versions=versions)
     text = CARD.format(
-        name=folder.name, what=WHAT[folder.name], rule=RULES[folder.name], corpus=embedded.corpus_hash(), seed=recipe.seed,
+        name=folder.name, what=WHAT[folder.name], rule=RULES[folder.name], corpus=embedded.corpus_hash(),
+        seed=recipe.seed,
         minutes=facts["minutes"], machine=f"a {platform.machine()} processor", languages=", ".join(LANGUAGES),
         vocabulary=pretraining.VOCABULARY, **versions,
     )  # fmt: skip

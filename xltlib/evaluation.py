@@ -8,7 +8,8 @@ from sklearn.metrics import f1_score
 
 
 def metrics(labels: Sequence[int], probabilities: np.ndarray, language: str, **also) -> list[dict]:
-    """F1-micro (for one label a text, this is accuracy) and macro-F1 of one test set, with the majority baseline beside them.
+    """F1-micro (for one label a text, this is accuracy) and macro-F1 of one test set, with the majority baseline
+    beside them.
 
     probabilities: (n, classes). Every row carries n and the language; `also` is added to each row.
     """
@@ -21,7 +22,10 @@ def metrics(labels: Sequence[int], probabilities: np.ndarray, language: str, **a
         "majority": majority,
     }
     n = len(truth)
-    return [{"language": language, "metric": name, "value": value, "n": n, "n_effective": n, **also} for name, value in values.items()]
+    return [
+        {"language": language, "metric": name, "value": value, "n": n, "n_effective": n, **also}
+        for name, value in values.items()
+    ]
 
 
 def predictions(labels: Sequence[int], probabilities: np.ndarray, language: str) -> pd.DataFrame:

@@ -1,8 +1,12 @@
 """What a loss does to the embedding space: pair and random cosines, alignment, uniformity, retrieval."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from xltlib.errors import InputError
 
 
 def describe(originals: Tensor, translations: Tensor) -> dict[str, float]:
@@ -12,6 +16,10 @@ def describe(originals: Tensor, translations: Tensor) -> dict[str, float]:
     alignment: mean squared distance of pairs; uniformity: log mean exp(-2 squared distance) over all pairs of different
     texts, of each side (Wang & Isola 2020; both: lower is better). retrieval: P@1 by cosine, both directions averaged.
     """
+    if originals.shape != translations.shape or len(originals) < 2:
+        raise InputError(
+            f"geometry needs two (n, d) tensors, n > 1: {tuple(originals.shape)}, {tuple(translations.shape)}"
+        )
     a, b = normalize(originals.double(), dim=-1), normalize(translations.double(), dim=-1)
     cosines, n = a @ b.T, len(a)
     pairs = cosines.diagonal()
@@ -28,4 +36,4 @@ def describe(originals: Tensor, translations: Tensor) -> dict[str, float]:
 
 def _uniformity(z: Tensor) -> Tensor:
     squared = torch.pdist(z).square()
-    return torch.logsumexp(-2 * squared, dim=0) - torch.log(torch.tensor(float(len(squared))))
+    return torch.logsumexp(-2 * squared, dim=0) - math.log(len(squared))

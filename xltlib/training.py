@@ -2,6 +2,7 @@
 
 import copy
 import random
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from xltlib.errors import InputError
 from xltlib.losses import combine, otc_loss, supcon_loss
 from xltlib.models import Classifier
 
@@ -73,28 +76,44 @@ class Encoded:
         return Encoded(torch.cat([self.ids, other.ids]), torch.tensor(self.lengths + other.lengths), states)
 
 
-def encode(texts: Sequence[str], tokenizer, model: Classifier, *, cache: Path | None = None, name: str = "", limit: int = 128) -> Encoded:
+def encode(
+    texts: Sequence[str], tokenizer, model: Classifier, *, cache: Path | None = None, name: str = "", limit: int = 128
+) -> Encoded:
     """Tokenise texts and, when layers are frozen, run those once. With `cache`, the result is kept in a file.
 
     `name` identifies the checkpoint; the file's name is a hash of it, the number of frozen layers and the texts.
     """
     key = sha256("\x1f".join([name, str(model.settings.frozen_layers), str(limit), *texts]).encode()).hexdigest()[:24]
     path = cache / f"{key}.safetensors" if cache else None
-    if path and path.exists():
-        stored = load_file(path)
+    if path and (stored := _stored(path)):
         return Encoded(stored["ids"], stored["lengths"], stored.get("states"))
-    rows = tokenizer(list(texts), truncation=True, max_length=limit, return_attention_mask=False, return_token_type_ids=False)["input_ids"]
+    rows = tokenizer(
+        list(texts), truncation=True, max_length=limit, return_attention_mask=False, return_token_type_ids=False
+    )["input_ids"]
     ids = torch.tensor([i for row in rows for i in row], dtype=torch.int32)
     result = Encoded(ids, torch.tensor([len(row) for row in rows]), None)
     if model.settings.frozen_layers:
         result.states = frozen_states(result, model)
     if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stored = {"ids": ids, "lengths": torch.tensor(result.lengths)} | ({} if result.states is None else {"states": result.states})
-        temporary = path.with_suffix(f".{random.SystemRandom().getrandbits(32):x}")
-        save_file(stored, temporary)
-        temporary.replace(path)
+        _store(path, result)
     return result
+
+
+def _store(path: Path, encoded: Encoded) -> None:
+    """Write under a name of its own, then rename: several processes may write the same features."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {"ids": encoded.ids, "lengths": torch.tensor(encoded.lengths), "states": encoded.states}
+    temporary = path.with_suffix(f".{random.SystemRandom().getrandbits(32):x}")
+    save_file({name: tensor for name, tensor in tensors.items() if tensor is not None}, temporary)
+    temporary.replace(path)
+
+
+def _stored(path: Path) -> dict[str, Tensor] | None:
+    """What `_store` wrote; None when there is nothing, or a damaged file: features can always be computed again."""
+    try:
+        return load_file(path) if path.exists() else None
+    except SafetensorError:
+        return None
 
 
 def frozen_states(encoded: Encoded, model: Classifier, batch: int = 64) -> Tensor:
@@ -149,6 +168,23 @@ def pairs_in(groups: Sequence[tuple[int, ...]], originals: set[int], position: d
     return [(position[g[0]], position[i]) for g in groups if g[0] in originals for i in g[1:] if i not in originals]
 
 
+def otc_of_pairs(pooled: Tensor, pairs: Sequence[tuple[int, int]], settings: Settings) -> Tensor:
+    """OTC over (original, translation) positions. First translations make one set of pairs, second ones another, and so
+    on, averaged over pairs: within one set, two translations of one original would be each other's negatives."""
+    seen, sets = Counter(), defaultdict(list)
+    for original, translation in pairs:
+        sets[seen[original]].append((original, translation))
+        seen[original] += 1
+    if not pairs:
+        raise InputError("OTC needs originals with translations in each batch: this training set has none")
+    total = torch.zeros((), device=pooled.device)
+    for chosen in sets.values():
+        left, right = (pooled[list(side)] for side in zip(*chosen, strict=True))
+        loss = otc_loss(left, right, temperature=settings.temperature, form=settings.contrast)
+        total = total + loss * (len(chosen) / len(pairs))
+    return total
+
+
 def batch_loss(model: Classifier, data: Data, chosen: Sequence[int], settings: Settings, device="cpu") -> Tensor:
     """Cross-entropy of a batch of groups, plus the contrastive term of its pairs (OTC) or its labels (SupCon)."""
     groups = [data.groups[i] for i in chosen]
@@ -163,18 +199,24 @@ def batch_loss(model: Classifier, data: Data, chosen: Sequence[int], settings: S
         term = supcon_loss(pooled, labels, temperature=settings.temperature)
     else:
         pairs = pairs_in(groups, data.originals, {row: i for i, row in enumerate(rows)})
-        left, right = zip(*pairs, strict=True)
-        term = otc_loss(pooled[list(left)], pooled[list(right)], temperature=settings.temperature, form=settings.contrast)
+        term = otc_of_pairs(pooled, pairs, settings)
     return combine(loss, term, weight=settings.weight, total=settings.total)
 
 
-def train(model: Classifier, data: Data, settings: Settings, seed: int, validate: Callable[[], float] | None = None) -> list[float]:
+def train(
+    model: Classifier, data: Data, settings: Settings, seed: int, validate: Callable[[], float] | None = None
+) -> list[float]:
     """Fine-tune in place: AdamW, warm-up, linear decay; returns each step's loss.
 
-    After each epoch `validate()` gives the validation score; the weights of the best epoch (the first, when equal) are kept.
+    After each epoch `validate()` gives the validation score; the weights of the best epoch (the first, when equal)
+    are kept. Batch order and dropout depend on `seed`. InputError for an empty training set.
     """
+    if not data.groups:
+        raise InputError("the training set is empty")
+    torch.manual_seed(seed)
     rng, device = random.Random(seed), next(model.parameters()).device
     parameters = [p for p in model.parameters() if p.requires_grad]
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
     optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     lengths = [max(data.encoded.lengths[i] for i in group) for group in data.groups]
     size = max(1, round(settings.batch * len(data.groups) / len(data.labels)))
@@ -183,7 +225,10 @@ def train(model: Classifier, data: Data, settings: Settings, seed: int, validate
     while len(losses) < steps:
         model.train()
         for chosen in length_batches(lengths, size, rng)[: steps - len(losses)]:
-            rate = min((len(losses) + 1) / max(1, settings.warmup * steps), (steps - len(losses)) / (steps * (1 - settings.warmup)))
+            rate = min(
+                (len(losses) + 1) / max(1, settings.warmup * steps),
+                (steps - len(losses)) / (steps * (1 - settings.warmup)),
+            )
             optimiser.param_groups[0]["lr"] = settings.learning_rate * min(1.0, rate)
             loss = batch_loss(model, data, chosen, settings, device)
             optimiser.zero_grad(set_to_none=True)
@@ -192,15 +237,10 @@ def train(model: Classifier, data: Data, settings: Settings, seed: int, validate
             losses.append(loss.item())
         score = validate() if validate else 0.0
         if validate and score > best:
-            best, kept = score, copy.deepcopy({k: v for k, v in model.state_dict().items() if _trained(model, k)})
+            best, kept = score, copy.deepcopy({k: v for k, v in model.state_dict().items() if k not in frozen})
     if kept:
         model.load_state_dict(kept, strict=False)
     return losses
-
-
-def _trained(model: Classifier, key: str) -> bool:
-    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
-    return key not in frozen
 
 
 @torch.no_grad()

@@ -1,0 +1,94 @@
+"""Small, randomly initialised models and tokenizers in folders of the hub's layout, and a few labelled texts."""
+
+import atexit
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import sentencepiece
+import torch
+
+from xltlib import pretraining
+from xltlib.corpora import embedded
+from xltlib.models import Classifier, HeadSettings, load_encoder, load_tokenizer
+from xltlib.pretraining import Recipe
+from xltlib.training import Encoded, Row, as_data, encode
+
+RECIPE = Recipe(steps=6, cooldown=3, warmup=2, learning_rate=1e-2, tokens=400, bitext=40, width=32, layers=3)
+PIECES = 500
+
+
+def labelled(size: int = 40) -> tuple[list[str], list[int]]:
+    """English validation texts and 0-based labels."""
+    reviews = embedded.reviews("en", "validation")[:size]
+    return [r.text for r in reviews], [r.stars - 1 for r in reviews]
+
+
+def lines() -> list[str]:
+    """Text of several scripts for a small vocabulary."""
+    return [r.text for code in ("en", "ru") for r in embedded.reviews(code, "validation")[:100]]
+
+
+@cache
+def _folder() -> Path:
+    """A temporary folder that goes with the process."""
+    folder = tempfile.mkdtemp(prefix="models_for_tests")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+@cache
+def pieces() -> sentencepiece.SentencePieceProcessor:
+    """A SentencePiece model of a few hundred pieces."""
+    return pretraining.train_sentencepiece(_folder() / "pieces", lines(), PIECES)
+
+
+@cache
+def bert_folder() -> Path:
+    """A checkpoint like mini-mbert: three layers of width 32, never trained. Made once for all tests."""
+    folder = _folder() / "bert"
+    folder.mkdir(exist_ok=True)
+    tokenizer = pretraining.build_bert_tokenizer(folder, pieces())
+    torch.manual_seed(1)
+    model = pretraining.small_bert(len(tokenizer), RECIPE)
+    for parameter in model.parameters():  # BERT's initial weights are so small that all texts would look alike
+        parameter.data.mul_(2) if parameter.ndim > 1 else None
+    model.save_pretrained(folder)
+    return folder
+
+
+@cache
+def distilbert_folder() -> Path:
+    """A checkpoint of the class and layout of distilbert-base-multilingual-cased, with random weights."""
+    from transformers import BertTokenizerFast, DistilBertConfig, DistilBertModel
+
+    folder = _folder() / "distilbert"
+    folder.mkdir(exist_ok=True)
+    letters = sorted({c for text in labelled()[0] for c in text if not c.isspace()})
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{c}" for c in letters)]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
+    BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=False, model_max_length=512).save_pretrained(folder)
+    torch.manual_seed(2)
+    config = DistilBertConfig(vocab_size=len(vocabulary), dim=32, hidden_dim=64, n_layers=2, n_heads=2)
+    DistilBertModel(config).save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def classifier(folder: Path, seed: int = 0, **settings) -> Classifier:
+    """A classifier on a checkpoint; the head's weights depend on the seed."""
+    encoder = load_encoder(str(folder))
+    torch.manual_seed(seed)
+    return Classifier(encoder, HeadSettings(**settings)).eval()
+
+
+def encoded(model: Classifier, folder: Path, texts: list[str], **options) -> Encoded:
+    """Texts as the classifier takes them."""
+    return encode(texts, load_tokenizer(str(folder)), model, **options)
+
+
+def paired_data(model: Classifier, folder: Path, size: int = 20):
+    """A training set of originals with upper-cased 'translations' in pairs."""
+    texts, labels = labelled(size)
+    groups = [(Row(t, y, "en"), Row(t.upper(), y, "de", True)) for t, y in zip(texts, labels, strict=True)]
+    return as_data(groups, encoded(model, folder, [row.text for group in groups for row in group]))

@@ -1,0 +1,259 @@
+"""The embedded corpus: no leaks between splits, the same text every time, and language files that fit together."""
+
+import shutil
+from collections import Counter
+from functools import cache
+from hashlib import sha256
+
+import pytest
+
+from xltlib.corpora import embedded
+from xltlib.corpora.bank import MINI, bank, is_aligned, plain
+from xltlib.corpora.check import check_language, texts_of
+from xltlib.errors import InputError
+from xltlib.languages import LANGUAGES, OTC_LANGUAGES
+
+SPLITS = tuple(embedded.SIZES)
+GOLDEN_CORPUS = "64ed90506f26"
+GOLDEN = {
+    "en": "f77fcad9bd4f", "de": "075df2a44748", "es": "89eccdb47f4c", "fr": "247f898b2366",
+    "ja": "bc6d0b7a6ceb", "zh": "0cf0fe84ca01", "ru": "9e33cf2437eb",
+}  # fmt: skip
+"""Of the first 40 reviews of each split with their stars, one a language."""
+
+
+@cache
+def sentences(code: str, split: str) -> Counter:
+    """The sentences of a split's reviews, as they were before typos."""
+    source = bank(code)
+    return Counter(source.sentence(c) for review in embedded.reviews(code, split) for c in review.contents)
+
+
+# Splits ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_splits_share_no_sentence(code):
+    train, validation, test = (set(sentences(code, split)) for split in ("train", "validation", "test"))
+    assert min(map(len, (train, validation, test))) > 200
+    assert not train & test and not train & validation and not validation & test
+    texts = [review.text for split in SPLITS for review in embedded.reviews(code, split)]
+    assert len(set(texts)) == len(texts)
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_sizes_and_balance(code):
+    test = embedded.reviews(code, "test")
+    assert len(test) >= 1000
+    levels, labels = Counter(r.level for r in test), Counter(r.stars for r in test)
+    assert set(levels.values()) == {len(test) // 5}  # before label noise
+    moved = [abs(r.stars - r.level) for r in test]
+    assert set(moved) <= {0, 1} and 0.02 < sum(moved) / len(test) < 0.09  # 5 % of the labels are moved by one
+    assert set(labels) == {1, 2, 3, 4, 5} and max(labels.values()) - min(labels.values()) <= 0.04 * len(test)
+
+
+def test_a_sentence_of_aligned_content_has_one_split_in_all_languages():
+    contents = [c for r in embedded.reviews("en", "test")[:300] for c in r.contents if is_aligned(c)]
+    assert len(contents) > 50
+    assert {bank(code).partition(c) for c in contents for code in LANGUAGES} == {"test"}
+
+
+# The same text every time ---------------------------------------------------------------------------------------------
+
+
+def digest(code: str) -> str:
+    lines = [f"{r.stars}\t{r.text}" for split in SPLITS for r in embedded.reviews(code, split)[:40]]
+    return sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_the_text_is_the_committed_one(code):
+    """Fails on another machine's text. After a wanted change: put the new value here, and remake what hangs on it."""
+    assert digest(code) == GOLDEN[code]
+
+
+def test_the_hash_names_files_and_dials(monkeypatch, tmp_path):
+    assert embedded.corpus_hash() == GOLDEN_CORPUS
+    shutil.copytree(MINI, tmp_path / "mini", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    monkeypatch.setattr(embedded, "MINI", tmp_path / "mini")
+    fresh = embedded.corpus_hash.__wrapped__
+    assert fresh() == GOLDEN_CORPUS
+    with open(tmp_path / "mini" / "zh" / "reviews.toml", "a") as file:
+        file.write("# a note\n")
+    changed = fresh()
+    monkeypatch.setattr(embedded, "DIALS", embedded.Dials(label_noise=0.06))
+    assert len({GOLDEN_CORPUS, changed, fresh()}) == 3
+
+
+def test_another_size_is_the_beginning_of_the_same_reviews():
+    assert embedded.reviews("de", "train", 30) == embedded.reviews("de", "train")[:30]
+
+
+# Gold renderings and bitext -------------------------------------------------------------------------------------------
+
+
+GOLD_BOUND = 0.05
+"""Sentences of gold renderings of training reviews that are test sentences of the target. 2.1 to 4.2 % when this was
+written: openings, usage sentences and verdicts have few plain wordings, and a split may hold none of the same meaning."""
+
+
+@pytest.mark.parametrize("source", OTC_LANGUAGES)
+def test_gold_renderings_of_training_reviews_repeat_few_test_sentences(source):
+    reviews = embedded.reviews(source, "train")
+    contents = [embedded.within(plain(c), "train") for review in reviews for c in review.contents]
+    for target in OTC_LANGUAGES:
+        if target == source:
+            continue
+        in_test = sentences(target, "test")
+        repeated = [c for c in contents if bank(target).sentence(c) in in_test]
+        judged = [c for c in repeated if c[0] == "say"]
+        assert len(repeated) < GOLD_BOUND * len(contents), f"{source} to {target}: {len(repeated)} of {len(contents)}"
+        assert len(judged) < 0.005 * len(contents)
+        assert embedded.gold(reviews[0], target, "train") in (
+            bank(target).text([embedded.within(plain(c), "train") for c in reviews[0].contents]),
+        )
+
+
+def test_gold_renderings_are_plain_words_of_the_target():
+    for review in embedded.reviews("de", "train")[:50]:
+        contents = [plain(c) for c in review.contents]
+        assert all(is_aligned(c) for c in contents)
+        assert embedded.gold(review, "ja") == bank("ja").text(contents)
+    noisy = [r for r in embedded.reviews("de", "train") if all(map(is_aligned, r.contents))]
+    assert embedded.gold(noisy[0], "de") == bank("de").text(noisy[0].contents)
+
+
+@cache
+def bitext(own: float, size: int = 1500) -> tuple[dict, ...]:
+    return tuple(embedded.bitext("pretraining", size, own=own))
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_plain_bitext_shares_no_sentence_with_any_split(code):
+    text = "\n".join(entry[code] for entry in bitext(0.0))
+    assert [s for split in SPLITS for s in sentences(code, split) if s in text] == []
+
+
+def test_own_words_in_the_bitext_share_no_sentence_with_any_split():
+    own = [entry["own"] for entry in bitext(0.2) if "own" in entry]
+    assert len(own) > 200
+    for code in LANGUAGES:
+        text = "\n".join(text for mine, text in own if mine == code)
+        assert [s for split in SPLITS for s in sentences(code, split) if s in text] == []
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_plain_sides_of_own_words_repeat_few_test_sentences(code):
+    """A known limit: an own sentence of the pretraining split may have a plain meaning that lies in another split. In the
+    whole bitext (16,000 entries) 6 to 9 % of the test sentences occur; in its first 1,500 entries, under 2 %."""
+    text = "\n".join(entry[code] for entry in bitext(0.2))
+    test = sentences(code, "test")
+    assert sum(sentence in text for sentence in test) < 0.02 * len(test)
+
+
+def test_the_bitext_holds_only_the_first_quarter_of_idioms(monkeypatch):
+    seen, clause = set(), embedded.Writer.clause
+
+    def watched(writer, aspect, level):
+        content = clause(writer, aspect, level)
+        seen.add(content)
+        return content
+
+    monkeypatch.setattr(embedded.Writer, "clause", watched)
+    list(embedded.bitext("pretraining", 600))
+    idioms = [c for c in seen if c[0] == "own_idioms"]
+    assert len(idioms) > 100
+    for _, code, group, level, index, _ in idioms:
+        assert index < max(1, round(len(bank(code).own["idioms"][group][str(level)]) / 4))
+    monkeypatch.setattr(embedded.Writer, "clause", clause)
+    used = {c for r in embedded.reviews("en", "test") for x in r.contents if x[0] == "say" for c in x[2]}
+    assert max(c[4] for c in used if c[0] == "own_idioms") >= 7  # originals use them all
+
+
+def test_bitext_entries_hold_every_language_and_mean_the_same():
+    for entry in bitext(0.2)[:100]:
+        assert set(entry) - {"own"} == set(LANGUAGES) and all(entry.values())
+
+
+def test_ja_and_zh_have_no_blanks_between_sentences():
+    for code in ("ja", "zh"):
+        assert not any("。 " in review.text for review in embedded.reviews(code, "train"))
+
+
+# Language files -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_every_language_file_fits_the_english_one(code):
+    check_language(code)
+
+
+def test_there_is_as_much_material_as_promised():
+    for code in LANGUAGES:
+        literal = bank(code).tables["literal"]
+        assert len(literal) >= 20 and all(len(texts) >= 2 for levels in literal.values() for texts in levels.values())
+        assert len(list(texts_of(bank(code)))) > 700
+
+
+@pytest.fixture
+def edited(tmp_path):
+    """`edited(old, new)` replaces text once in a copy of the German file and returns the folder."""
+    for name in ("en/reviews.toml", "de/reviews.toml", "reviews.toml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(MINI / name, tmp_path / name)
+    path = tmp_path / "de" / "reviews.toml"
+
+    def edit(old: str, new: str):
+        text = path.read_text(encoding="utf-8")
+        assert old in text, old
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+        return tmp_path
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        ('also = "{x}; dazu', 'too = "{x}; dazu', r"\[joins\]: missing also; extra too"),
+        ("[literal.battery]", "[literal.accu]", r"\[literal\]: missing battery; extra accu"),
+        ('think = "ich finde, {c}"', 'think = "ich finde, {c"', r"\[frames.think\]: broken slot"),
+        ('think = "ich finde, {c}"', 'think = "ich finde das"', r"\[frames.think\]: slot c must .* once"),
+        ('"was soll ich sagen, {c}"', '"was soll ich sagen, {p.nom}"', r"\[own.fillers\]: slot p does not belong"),
+        ('zu = "zum Handy", ', "", r"form 'zu' of phone is missing"),
+        (
+            "ich habe {p.acc} {when.adv} bestellt",
+            "ich habe {p.gen} {when.adv} bestellt",
+            r"\[openings.ordered\]: form 'gen'",
+        ),
+        ("ich habe {p.acc} {when.adv} bestellt", "ich habe {p.acc} bestellt", r"\[openings.ordered\]: slots must be"),
+        ('"der Akku hält zwei Tage"', '"der Akku hält zwei Tage."', r"\[literal.battery.4\]: ends in a full stop"),
+        ('"der Akku hält zwei Tage"', '" der Akku hält zwei Tage"', r"\[literal.battery.4\]: blank"),
+        ('"der Akku hält zwei Tage"', '"die Akkulaufzeit ist gut"', r"\[literal.battery.4\]: used already in"),
+        (
+            '"der Akku hält zwei Tage"',
+            '"der Akku hält eine ganze Woche"',
+            r"battery.5\]: used already in \[literal.battery.4",
+        ),
+        ('"der Akku hält zwei Tage", ', "", r"\[literal.battery.4\]: 1 texts, the English file has 2"),
+        ('["Akku", "Aku"]', '["Akku", "Akku"]', r"\[own.typos\]: not a pair"),
+        ('["Akku", "Aku"]', '["Xylophon", "Xylofon"]', r"\[own.typos\]: 'Xylophon' occurs in no"),
+        ("[joins]", "[joints]", r"table \[joins\] is missing"),
+        ("[joins]", "[joins", r"reviews.toml: not valid TOML.*line 324"),
+    ],
+)
+def test_a_spoilt_language_file_is_one_line_with_file_table_and_key(edited, old, new, names):
+    with pytest.raises(InputError, match=names) as error:
+        check_language("de", edited(old, new))
+    assert "de/reviews.toml: " in str(error.value).replace("\\", "/") and "\n" not in str(error.value)
+
+
+def test_unknown_language_missing_file_and_bad_encoding_are_one_line(edited):
+    root = edited("[joins]", "[joins]")
+    with pytest.raises(InputError, match="unknown language 'xx'"):
+        check_language("xx", root)
+    with pytest.raises(InputError, match="no such file"):
+        check_language("fr", root)
+    (root / "de" / "reviews.toml").write_bytes("[language]\nx = 'schön'".encode("latin-1"))
+    with pytest.raises(InputError, match="byte 19 is not UTF-8"):
+        check_language("de", root)

@@ -1,0 +1,41 @@
+"""The data cards say what the code does."""
+
+import re
+import tomllib
+from dataclasses import asdict
+
+from xltlib.corpora import embedded
+from xltlib.corpora.bank import MINI, TABLES, bank
+from xltlib.models import CHECKPOINTS
+from xltlib.scales import DATA
+
+CARD = (MINI / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_card_lists_every_dial_with_its_value():
+    printed = dict(re.findall(r"^\| `(\w+)` \| ([\d., ]+) \|", CARD, re.MULTILINE))
+    dials = asdict(embedded.DIALS)
+    values = {
+        name: ", ".join(map(str, value)) if isinstance(value, tuple) else str(value) for name, value in dials.items()
+    }
+    assert printed == values
+
+
+def test_the_card_tells_the_sizes():
+    names = {"train": "training", "validation": "validation", "test": "test"}
+    assert all(f"{size:,} {names[split]}" in CARD for split, size in embedded.SIZES.items())
+
+
+def test_the_card_explains_every_table_of_the_files():
+    explained = set(re.findall(r"`(\w+)(?:\.[\w.<>]+)?`", CARD.split("## The fields of `<code>")[1]))
+    shared = tomllib.loads((MINI / "reviews.toml").read_text("utf-8"))
+    assert {*TABLES, "language", *bank("en").own, *shared} <= explained | _own()
+
+
+def _own():
+    return set(re.findall(r"`own\.(\w+)", CARD))
+
+
+def test_the_card_of_the_checkpoints_names_each_and_each_has_its_own():
+    card = (DATA / "checkpoints" / "README.md").read_text(encoding="utf-8")
+    assert all(f"| `{name}` |" in card for name in CHECKPOINTS)

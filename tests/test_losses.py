@@ -1,0 +1,176 @@
+"""The losses against their formulas written as plain loops."""
+
+import math
+
+import pytest
+import torch
+
+from xltlib.errors import InputError
+from xltlib.losses import OTC_FORMS, combine, otc_loss, supcon_loss
+
+N, D = 7, 5
+LABELS = torch.tensor([0, 1, 0, 2, 1, 0, 3])  # 2 and 3 have no positive
+
+
+def pairs(seed: int = 0, dtype=torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(N, D, generator=generator, dtype=torch.float64).to(dtype) for _ in range(2))
+
+
+def cosine(a, b) -> float:
+    a, b = a.tolist(), b.tolist()
+    dot = sum(x * y for x, y in zip(a, b, strict=True))
+    return dot / math.sqrt(sum(x * x for x in a) * sum(x * x for x in b))
+
+
+def naive_otc(a, b, form, temperature, margin) -> float:
+    n, total = len(a), 0.0
+    for left, right in ((a, b), (b, a)):
+        for i in range(n):
+            own = cosine(left[i], right[i])
+            others = [cosine(left[i], right[j]) for j in range(n) if j != i]
+            if form == "infonce":
+                total += math.log(sum(math.exp(c / temperature) for c in [own, *others])) - own / temperature
+            elif form == "cosine":
+                total += 1 - own
+            else:
+                total += sum(max(0.0, margin - own + c) for c in others) / (n - 1)
+    return total / (2 * n)
+
+
+def naive_supcon(z, labels, form, reduction, normalize, temperature) -> float:
+    losses = []
+    similarity = lambda i, j: cosine(z[i], z[j]) if normalize else float(z[i] @ z[j])  # noqa: E731
+    for i in range(len(z)):
+        positives = [j for j in range(len(z)) if j != i and labels[j] == labels[i]]
+        if not positives:
+            continue
+        total = sum(math.exp(similarity(i, j) / temperature) for j in range(len(z)) if j != i)
+        shares = [math.exp(similarity(i, j) / temperature) / total for j in positives]
+        mean = sum(shares) / len(shares)
+        losses.append(-math.log(mean) if form == "in" else -sum(map(math.log, shares)) / len(shares))
+    return sum(losses) / (len(losses) if reduction == "mean" else 1)
+
+
+@pytest.mark.parametrize("form", OTC_FORMS)
+@pytest.mark.parametrize("temperature", [0.05, 0.1, 1.0])
+def test_otc_is_its_formula(form, temperature):
+    a, b = pairs()
+    expected = naive_otc(a, b, form, temperature, margin=0.3)
+    assert otc_loss(a, b, temperature=temperature, form=form, margin=0.3).item() == pytest.approx(expected, abs=1e-8)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("form", ["in", "out"])
+def test_supcon_is_its_formula(form, reduction, normalize):
+    z, _ = pairs(1)
+    options = {"form": form, "reduction": reduction, "normalize": normalize, "temperature": 0.5}
+    expected = naive_supcon(z, LABELS.tolist(), **options)
+    assert supcon_loss(z, LABELS, **options).item() == pytest.approx(expected, abs=1e-8)
+
+
+@pytest.mark.parametrize("form", OTC_FORMS)
+def test_otc_is_symmetric_and_scale_does_not_count(form):
+    a, b = pairs(2)
+    loss = otc_loss(a, b, form=form)
+    torch.testing.assert_close(otc_loss(b, a, form=form), loss, rtol=1e-12, atol=1e-12)
+    scales = torch.linspace(0.01, 100, N, dtype=torch.float64)[:, None]
+    torch.testing.assert_close(otc_loss(a * scales, b * 7, form=form), loss, rtol=1e-10, atol=1e-10)
+    order = torch.tensor([3, 1, 6, 0, 2, 5, 4])
+    torch.testing.assert_close(otc_loss(a[order], b[order], form=form), loss, rtol=1e-12, atol=1e-12)
+
+
+def test_supcon_scale_counts_only_without_normalisation():
+    z, _ = pairs(3)
+    torch.testing.assert_close(supcon_loss(9 * z, LABELS), supcon_loss(z, LABELS), rtol=1e-10, atol=1e-10)
+    assert supcon_loss(9 * z, LABELS, normalize=False) != supcon_loss(z, LABELS, normalize=False)
+
+
+@pytest.mark.parametrize("form", OTC_FORMS)
+def test_otc_gradient(form):
+    a, b = (x[:4].clone().requires_grad_() for x in pairs(4))
+    assert torch.autograd.gradcheck(lambda a, b: otc_loss(a, b, form=form), (a, b))
+
+
+@pytest.mark.parametrize("form", ["in", "out"])
+def test_supcon_gradient(form):
+    z = pairs(5)[0].requires_grad_()
+    assert torch.autograd.gradcheck(lambda z: supcon_loss(z, LABELS, form=form), (z,))
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_stable_in_float32_at_a_low_temperature(size):
+    a, b = (size * x for x in pairs(6, torch.float32))
+    exact = pairs(6)
+    losses = {form: otc_loss(a, b, temperature=0.05, form=form) for form in OTC_FORMS}
+    for form, loss in losses.items():
+        assert loss.item() == pytest.approx(naive_otc(*exact, form, 0.05, 0.5), rel=1e-4, abs=1e-5)
+    for form in ("in", "out"):
+        z = a.clone().requires_grad_()
+        loss = supcon_loss(z, LABELS, temperature=0.05, form=form)
+        loss.backward()
+        assert loss.item() == pytest.approx(naive_supcon(exact[0], LABELS, form, "mean", True, 0.05), rel=1e-4)
+        assert torch.isfinite(z.grad).all() and z.grad.abs().sum() > 0
+
+
+def test_perfect_pairs_give_the_analytic_value():
+    basis = torch.eye(N, dtype=torch.float64)
+    for t in (0.05, 0.1, 1.0):
+        expected = math.log(1 + (N - 1) * math.exp(-1 / t))  # cosine 1 with the partner, 0 with the others
+        assert otc_loss(basis, 3 * basis, temperature=t).item() == pytest.approx(expected, abs=1e-12)
+    assert otc_loss(basis, basis, form="cosine").item() == 0
+    assert otc_loss(basis, basis, form="margin", margin=1.0).item() == 0
+    assert otc_loss(basis, basis, form="margin", margin=1.25).item() == pytest.approx(0.25)
+    assert otc_loss(basis, -basis, form="cosine").item() == 2
+    same = basis[[0, 0, 1, 1]]
+    expected = math.log(1 + 2 * math.exp(-1 / 0.1))
+    for form in ("in", "out"):
+        value = supcon_loss(same, torch.tensor([0, 0, 1, 1]), form=form).item()
+        assert value == pytest.approx(expected, abs=1e-12)
+
+
+def test_one_pair_has_no_negatives():
+    a, b = (x[:1] for x in pairs())
+    assert otc_loss(a, b).item() == 0
+    assert otc_loss(a, b, form="margin").item() == 0
+
+
+def test_anchors_without_a_positive_are_left_out_and_none_gives_zero_with_a_gradient():
+    z, _ = pairs(7)
+    alone, paired = torch.tensor([2, 3]), torch.tensor([0, 0])
+    assert supcon_loss(z[:4], torch.cat([paired, alone]), reduction="sum").item() == pytest.approx(
+        naive_supcon(z[:4], [0, 0, 2, 3], "in", "sum", True, 0.1)
+    )
+    for n in (1, 4):
+        leaf = z[:n].clone().requires_grad_()
+        loss = supcon_loss(leaf, torch.arange(n))
+        loss.backward()
+        assert loss.item() == 0 and leaf.grad.abs().sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        (lambda a, b: otc_loss(a, b, form="pull"), "'pull'.*infonce, cosine, margin"),
+        (lambda a, b: otc_loss(a, b[:3]), "7, 5.*3, 5"),
+        (lambda a, b: otc_loss(a[0], b[0]), "one shape"),
+        (lambda a, b: otc_loss(a[:0], b[:0]), "at least one pair"),
+        (lambda a, b: otc_loss(a, b, temperature=0.0), "positive, got 0"),
+        (lambda a, b: supcon_loss(a, LABELS, form="up"), "'up'"),
+        (lambda a, b: supcon_loss(a, LABELS, reduction="max"), "'max'"),
+        (lambda a, b: supcon_loss(a, LABELS[:3]), "7, 5.*3"),
+        (lambda a, b: supcon_loss(a, LABELS, temperature=-1), "positive, got -1"),
+        (lambda a, b: combine(a.sum(), b.sum(), total="product"), "'product'.*sum or convex"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(call, names):
+    with pytest.raises(InputError, match=names) as error:
+        call(*pairs())
+    assert "\n" not in str(error.value)
+
+
+def test_both_totals():
+    ce, term = torch.tensor(2.0), torch.tensor(5.0)
+    assert combine(ce, term).item() == pytest.approx(2 + 0.4 * 5)
+    assert combine(ce, term, weight=0.4, total="convex").item() == pytest.approx(0.6 * 2 + 0.4 * 5)

@@ -1,0 +1,174 @@
+"""Encoders, heads and checkpoints: what is frozen, what is loaded, and what is said when a file is not as it was."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from models_for_tests import bert_folder, classifier, distilbert_folder, encoded, labelled
+
+from xltlib import models, training
+from xltlib.errors import InputError
+from xltlib.models import CHECKPOINTS, FOLDER, Classifier, HeadSettings, fingerprint, load_encoder, load_tokenizer
+from xltlib.training import Row, Settings, as_data
+
+TEXTS, LABELS = labelled()
+
+
+@pytest.fixture
+def tiny_bert():
+    return bert_folder()
+
+
+@pytest.fixture
+def tiny_distilbert():
+    return distilbert_folder()
+
+
+def padded(folder, texts):
+    return load_tokenizer(str(folder))(
+        texts, padding=True, truncation=True, return_tensors="pt", return_token_type_ids=False
+    )
+
+
+def ids_and_mask(rows):
+    return {"ids": rows["input_ids"], "mask": rows["attention_mask"]}
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_frozen_features_give_what_the_whole_model_gives(tiny_bert, layers, pooling):
+    model = classifier(tiny_bert, frozen_layers=layers, pooling=pooling)
+    features = encoded(model, tiny_bert, TEXTS)
+    assert features.states.dtype == torch.float16
+    rows = padded(tiny_bert, TEXTS)
+    with torch.no_grad():
+        hidden = load_encoder(str(tiny_bert))(**rows).last_hidden_state  # Hugging Face's own forward pass
+        weights = rows["attention_mask"][..., None]
+        pooled = hidden[:, 0] if pooling == "cls" else (hidden * weights).sum(1) / weights.sum(1)
+        probabilities = model.head(pooled).softmax(-1)
+        ours = model.embed(model.lower(**ids_and_mask(rows)), rows["attention_mask"])
+    torch.testing.assert_close(ours, pooled, rtol=0, atol=1e-5)
+    ours = training.predict(model, features)
+    np.testing.assert_allclose(ours, probabilities, atol=1e-3)  # features are rounded to fp16
+    assert (ours.argmax(1) == probabilities.numpy().argmax(1)).all()
+    assert len(set(ours.argmax(1))) > 1  # else equal predictions say nothing
+
+
+def test_without_frozen_layers_it_is_the_whole_model_too(tiny_bert):
+    frozen, whole = classifier(tiny_bert, frozen_layers=2), classifier(tiny_bert, frozen_layers=0)
+    a = training.predict(frozen, encoded(frozen, tiny_bert, TEXTS))
+    b = training.predict(whole, encoded(whole, tiny_bert, TEXTS))
+    np.testing.assert_allclose(a, b, atol=1e-3)
+    assert (a.argmax(1) == b.argmax(1)).all()
+
+
+def test_what_is_trained(tiny_bert):
+    model = classifier(tiny_bert, frozen_layers=2)
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert all(name.startswith(("encoder.encoder.layer.2.", "head.")) for name in trained) and len(trained) == 18
+    assert all(p.requires_grad for p in classifier(tiny_bert).parameters())
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({"pooling": "max"}, "'max'.*mean, cls"),
+        ({"frozen_layers": 4}, "4: use 0 to 3"),
+        ({"frozen_layers": -1}, "-1: use 0 to 3"),
+    ],
+)
+def test_settings_that_the_encoder_cannot_have(tiny_bert, settings, names):
+    with pytest.raises(InputError, match=names):
+        classifier(tiny_bert, **settings)
+
+
+def test_a_checkpoint_of_the_papers_class_in_hub_layout_trains(tiny_distilbert):
+    model = classifier(tiny_distilbert, frozen_layers=0, pooling="cls")
+    assert type(model.encoder).__name__ == "DistilBertModel"
+    assert type(load_tokenizer(str(tiny_distilbert))).__name__ in ("BertTokenizerFast", "DistilBertTokenizerFast")
+    rows = encoded(model, tiny_distilbert, TEXTS[:8])
+    assert rows.states is None and rows.lengths[0] > 10
+    data = as_data([(Row(t, y, "en"),) for t, y in zip(TEXTS[:8], LABELS, strict=False)], rows)
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    losses = training.train(model, data, Settings(batch=8, steps=1, learning_rate=1e-3), seed=0)
+    assert len(losses) == 1 and np.isfinite(losses).all()
+    assert all(not torch.equal(before[name], p) for name, p in model.named_parameters() if "k_lin.bias" not in name)
+
+
+def test_frozen_layers_need_a_bert_like_encoder(tiny_distilbert):
+    with pytest.raises(InputError, match="frozen_layers needs a BERT-like encoder, not 'distilbert': set it to 0"):
+        Classifier(load_encoder(str(tiny_distilbert)), HeadSettings(frozen_layers=1))
+
+
+# Checkpoints ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shipped(tiny_bert, tmp_path):
+    """A checkpoint with its manifest, in a folder of checkpoints."""
+    shutil.copytree(tiny_bert, tmp_path / "mini-mbert")
+    models.write_manifest(tmp_path / "mini-mbert", seed=1)
+    return tmp_path / "mini-mbert"
+
+
+def test_a_whole_checkpoint_passes(shipped):
+    assert models.verify_checkpoint("mini-mbert", shipped.parent) == shipped
+    manifest = json.loads((shipped / "checkpoint.json").read_text())
+    assert manifest["seed"] == 1 and set(manifest["sha256"]) >= {"model.safetensors", "config.json", "tokenizer.json"}
+
+
+def one_byte(path):
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "names"),
+    [
+        ("model.safetensors", one_byte, "model.safetensors: its sha256 is not the one"),
+        ("tokenizer.json", one_byte, "tokenizer.json: its sha256 is not the one"),
+        ("config.json", lambda path: path.unlink(), "config.json: missing"),
+        ("checkpoint.json", lambda path: path.unlink(), "no such checkpoint"),
+        ("checkpoint.json", lambda path: path.write_text(path.read_text()[:100]), "checkpoint.json: truncated"),
+        ("checkpoint.json", lambda path: path.write_text('{"sha256": 3}'), "checkpoint.json: truncated"),
+    ],
+)
+def test_a_changed_checkpoint_is_one_line_with_the_remedy(shipped, file, damage, names):
+    damage(shipped / file)
+    with pytest.raises(InputError, match=names) as error:
+        models.verify_checkpoint("mini-mbert", shipped.parent)
+    assert "\n" not in str(error.value) and "xlt models build mini-mbert" in str(error.value)
+
+
+@pytest.mark.filterwarnings("ignore:A test tried to use socket")
+def test_an_unknown_checkpoint_is_said_at_once(socket_disabled, tmp_path):
+    with pytest.raises(InputError, match="no such checkpoint"):
+        models.verify_checkpoint("mini-nothing")
+    for load in (load_encoder, load_tokenizer):
+        with pytest.raises(InputError, match="mini-nothing") as error:
+            load("mini-nothing")
+        assert "\n" not in str(error.value)
+    with pytest.raises(InputError, match="not a checkpoint") as error:
+        load_encoder(str(tmp_path))
+    assert "\n" not in str(error.value)
+
+
+def test_truncated_weights_are_one_line(tiny_bert, tmp_path):
+    shutil.copytree(tiny_bert, tmp_path / "cut")
+    weights = tmp_path / "cut" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(InputError, match="not a checkpoint"):
+        load_encoder(str(tmp_path / "cut"))
+
+
+def test_fingerprints_name_the_weights():
+    for name in CHECKPOINTS:
+        if (FOLDER / name / "checkpoint.json").exists():
+            assert fingerprint(name).startswith(f"{name}@") and len(fingerprint(name)) == len(name) + 9
+    assert fingerprint("owner/name@0123abc") == "owner/name@0123abc"
+    assert len({fingerprint(name) for name in CHECKPOINTS if (FOLDER / name).exists()}) == sum(
+        (FOLDER / name).exists() for name in CHECKPOINTS
+    )

@@ -1,0 +1,63 @@
+"""The committed records are those of today's corpus, checkpoints and methods, and stay small."""
+
+import pytest
+
+from xltlib import otc, store
+from xltlib.corpora import embedded
+from xltlib.models import fingerprint
+from xltlib.scales import MINI
+
+LIMIT = 10 * 2**20
+EXPERIMENT = "otc"
+
+
+def current() -> dict:
+    """What records of paper 1 must name."""
+    corpus = f"reviews@{embedded.corpus_hash()}"
+    return {"corpus": corpus, "checkpoint": fingerprint(MINI.encoder), "version": otc.VERSION}
+
+
+def files() -> list:
+    found = [p for p in sorted(store.REFERENCE.glob("*.parquet")) if p.stem.split(".")[0] == EXPERIMENT]
+    if not found:
+        pytest.skip(f"there are no reference records of {EXPERIMENT!r} in data/reference yet: xlt run 02 -p grid full")
+    return found
+
+
+def test_reference_records_are_current():
+    for path in files():
+        frame = store.reference(path.stem)
+        if path.stem.endswith(".predictions"):
+            known = set(store.reference(EXPERIMENT)["id"])
+            assert set(frame["id"]) <= known, f"{path.name}: predictions of runs that are not in {EXPERIMENT}.parquet"
+            continue
+        lines = store.stale(frame, current())
+        assert lines == [], (
+            f"{path.name}: {len(lines)} runs are out of date: xlt run 02 -p grid full; first: {lines[0]}"
+        )
+
+
+def test_reference_translations_are_of_todays_translators():
+    """A run's signature names its translator; a record of another translator is out of date too."""
+    frame = store.reference(files()[0].stem)
+    made = {s for s in frame["translator"].dropna().unique() if "engine:gold" not in s}
+    models = [f"model:{fingerprint(name)}" for name in ("mini-m2m", "mini-m2m-undertrained")]
+    assert [s for s in made if not any(f"|{model}|" in f"|{s}|" for model in models)] == []
+
+
+@pytest.mark.parametrize("column", ["corpus", "checkpoint", "version"])
+def test_a_record_of_other_origin_is_named(column):
+    import pandas as pd
+
+    now = current()
+    rows = pd.DataFrame([{"id": i, "method": "mixed", "seed": 0} | now for i in ("a", "b")])
+    assert store.stale(rows, now) == []
+    rows[column] = rows[column].astype(object)
+    rows.loc[1, column] = "other"
+    lines = store.stale(rows, now)
+    assert len(lines) == 1 and "run b" in lines[0] and column in lines[0] and "other" in lines[0]
+
+
+def test_the_reference_folder_stays_under_ten_megabytes():
+    size = sum(path.stat().st_size for path in store.REFERENCE.rglob("*") if path.is_file())
+    assert size < LIMIT, f"data/reference holds {size / 2**20:.1f} MiB, the limit is {LIMIT / 2**20:.0f}"
