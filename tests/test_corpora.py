@@ -1,7 +1,9 @@
 """The embedded corpus: no leaks between splits, the same text every time, and language files that fit together."""
 
+import re
 import shutil
 from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
 
@@ -14,6 +16,7 @@ from xltlib.errors import InputError
 from xltlib.languages import LANGUAGES, OTC_LANGUAGES
 
 SPLITS = tuple(embedded.SIZES)
+END = re.compile(r"[.?!…。？！]+\s*")
 GOLDEN_CORPUS = "64ed90506f26"
 GOLDEN = {
     "en": "f77fcad9bd4f", "de": "075df2a44748", "es": "89eccdb47f4c", "fr": "247f898b2366",
@@ -94,7 +97,8 @@ def test_another_size_is_the_beginning_of_the_same_reviews():
 
 GOLD_BOUND = 0.05
 """Sentences of gold renderings of training reviews that are test sentences of the target. 2.1 to 4.2 % when this was
-written: openings, usage sentences and verdicts have few plain wordings, and a split may hold none of the same meaning."""
+written: openings, usage sentences and verdicts have few plain wordings, and a split may hold none of the same
+meaning."""
 
 
 @pytest.mark.parametrize("source", OTC_LANGUAGES)
@@ -128,27 +132,53 @@ def bitext(own: float, size: int = 1500) -> tuple[dict, ...]:
     return tuple(embedded.bitext("pretraining", size, own=own))
 
 
+def sentences_in(code: str, texts: Iterable[str]) -> set[str]:
+    """What can be a sentence in these texts: what stands between two sentence ends, at most three of them.
+
+    A connective that holds a full stop itself (Japanese "しかし") makes one sentence of two clauses, as in the bank.
+    """
+    tables = bank(code).tables
+    joining = [*tables["contrast"].values(), *tables["joins"].values(), *bank(code).own["contrast"]]
+    after = {text[END.search(text).end() :].split("{")[0] for text in joining if END.search(text[:-3])} - {""}
+    found = set()
+    for text in texts:
+        ends = [match.end() for match in END.finditer(text)]
+        ends = [0, *(end for end in ends if not text.startswith(tuple(after), end))]
+        found |= {text[a:b].strip() for i, a in enumerate(ends) for b in ends[i + 1 : i + 4]}
+    return found
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_sentences_are_found_again(code):
+    reviews = [r for r in embedded.reviews(code, "train") if r.text == bank(code).text(r.contents)]  # no typo
+    assert len(reviews) > 500
+    assert {bank(code).sentence(c) for r in reviews for c in r.contents} <= sentences_in(
+        code, (r.text for r in reviews)
+    )
+
+
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_plain_bitext_shares_no_sentence_with_any_split(code):
-    text = "\n".join(entry[code] for entry in bitext(0.0))
-    assert [s for split in SPLITS for s in sentences(code, split) if s in text] == []
+    found = sentences_in(code, (entry[code] for entry in bitext(0.0)))
+    assert len(found) > 1000
+    assert [s for split in SPLITS for s in sentences(code, split) if s in found] == []
 
 
 def test_own_words_in_the_bitext_share_no_sentence_with_any_split():
     own = [entry["own"] for entry in bitext(0.2) if "own" in entry]
     assert len(own) > 200
     for code in LANGUAGES:
-        text = "\n".join(text for mine, text in own if mine == code)
-        assert [s for split in SPLITS for s in sentences(code, split) if s in text] == []
+        found = sentences_in(code, (text for mine, text in own if mine == code))
+        assert [s for split in SPLITS for s in sentences(code, split) if s in found] == []
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_plain_sides_of_own_words_repeat_few_test_sentences(code):
-    """A known limit: an own sentence of the pretraining split may have a plain meaning that lies in another split. In the
-    whole bitext (16,000 entries) 6 to 9 % of the test sentences occur; in its first 1,500 entries, under 2 %."""
-    text = "\n".join(entry[code] for entry in bitext(0.2))
+    """A known limit: an own sentence of the pretraining split may have a plain meaning that lies in another split. See
+    data/mini/README.md for the share in the whole bitext; here its first 1,500 entries."""
+    found = sentences_in(code, (entry[code] for entry in bitext(0.2)))
     test = sentences(code, "test")
-    assert sum(sentence in text for sentence in test) < 0.02 * len(test)
+    assert sum(sentence in found for sentence in test) < 0.02 * len(test)
 
 
 def test_the_bitext_holds_only_the_first_quarter_of_idioms(monkeypatch):
@@ -192,7 +222,7 @@ def test_there_is_as_much_material_as_promised():
     for code in LANGUAGES:
         literal = bank(code).tables["literal"]
         assert len(literal) >= 20 and all(len(texts) >= 2 for levels in literal.values() for texts in levels.values())
-        assert len(list(texts_of(bank(code)))) > 700
+        assert len(list(texts_of(bank(code)))) > 600
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def test_a_spec_names_corpus_checkpoint_method_and_every_setting(capitals):
     assert spec.corpus == f"reviews@{embedded.corpus_hash()}" and spec.checkpoint == fingerprint(MINI.encoder)
     wanted = {"scale": "mini", "source": "en", "ratio": "1:2", "contrast": "infonce", "temperature": 0.1, "weight": 0.4}
     assert wanted.items() <= spec.settings.items()
-    assert spec.settings["train_size"] == 800 and spec.settings["translator"].startswith(
+    assert spec.settings["train_size"] == MINI.train_size and spec.settings["translator"].startswith(
         "src:en|tgt:xx|engine:capitals"
     )
 
@@ -135,12 +135,9 @@ def languages_of(groups) -> dict:
 def test_training_sets_hold_the_right_rows(capitals, regime, options, expected):
     groups = otc.training_groups(otc.spec("smoke", "en", regime, 0, **options).settings)
     assert languages_of(groups) == expected
-    assert all(
-        row.translated == (row.text == row.text.upper() != row.text.lower())
-        for g in groups
-        for row in g
-        if row.language != "ja"
-    )
+    translated = [row for group in groups for row in group if row.translated]
+    assert len(translated) == sum(expected.values()) - (0 if regime == "translated-only" else 40)
+    assert all(row.text == row.text.upper() for row in translated)
 
 
 def test_gold_translations_are_the_gold_renderings_and_stay_in_their_split(capitals):
@@ -153,7 +150,8 @@ def test_gold_translations_are_the_gold_renderings_and_stay_in_their_split(capit
 
 def test_steps_and_rows_are_matched_to_zero_shot(capitals):
     steps = otc.spec("mini", "en", "mixed", 0, match="steps").settings
-    assert otc.settings_of(steps, MINI).steps == 5 * 25  # 800 rows in batches of 32, five epochs
+    batches = -(-MINI.train_size // MINI.batch)
+    assert otc.settings_of(steps, MINI).steps == MINI.epochs * batches
     assert otc.settings_of(otc.spec("mini", "en", "mixed", 0).settings, MINI).steps is None
 
 
@@ -185,9 +183,9 @@ def test_zero_shot_runs_without_a_network_and_the_same_twice(capitals, socket_di
 def test_mixed_with_contrast_runs_with_any_translator(capitals, socket_disabled):
     needs(SMOKE.encoder)
     runs = [otc.spec("smoke", "en", "mixed", 0, contrast=c, match=m) for c, m in ((None, "rows"), ("infonce", "steps"))]
-    otc.prepare(runs)
-    asked = capitals["default"].asked
-    assert asked == 40 + 20 + 5 * 20  # training and validation in turns, validation into each target for the geometry
+    otc.prepare(runs + [otc.spec("smoke", "en", "mixed", seed, match="rows") for seed in range(5)])
+    each = 40 + 20 + 5 * 20  # training and validation in turns, validation into each target for the geometry
+    assert capitals["default"].asked == 2 * each  # seeds ask nothing new
     plain, contrasted = map(otc.run, runs)
     assert check_result(plain)["en", "rows"] == 40 and check_result(contrasted)["en", "rows"] == 80
     assert check_result(contrasted)["en", "steps"] == 2

@@ -30,6 +30,7 @@ WARM_UP = {
 its model ("a lot of", "cierto,"): with such a word in front, no later sentence changes another."""
 PROTECTED = re.compile(r"@\w+|https?://\S+")
 RESERVED = re.compile(r"[\[\]{}$/<>@\\]")
+SPACED = re.compile(r"\s+([.,;!?])")
 REMOVED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029^~]")
 """Controls and line breaks; `^` starts a word in the stream (the programs hang), `~` is an order to the last one."""
 
@@ -53,10 +54,11 @@ def stop(row: str) -> str:
     return "" if row.rstrip().endswith((".", "!", "?", "…")) else "."
 
 
-def unescape(output: str, added: str = "") -> str:
-    """The inverse for an output, without its end mark and the stop that was added; blanks are squeezed."""
-    text = output.replace(END, "").rstrip().removesuffix(added)
-    return " ".join(re.sub(r"\\(.)|[\[\]]", lambda match: match.group(1) or "", text).split())
+def unescape(output: str, row: str) -> str:
+    """The inverse for the output of an escaped row: without its end mark, the added stop, spare blanks."""
+    text = output.replace(END, "").rstrip().removesuffix(stop(row))
+    text = " ".join(re.sub(r"\\(.)|[\[\]]", lambda match: match.group(1) or "", text).split())
+    return text if SPACED.search(row) else SPACED.sub(r"\1", text)  # rules that swap words leave "malo ."
 
 
 class Apertium(Engine):
@@ -116,7 +118,7 @@ class Apertium(Engine):
                 f"Apertium ({mode.stem}): {done} outputs for {len(rows)} sentences; it stopped near {near!r}"
             )
         done = zip(rows, outputs[: len(rows)], strict=True)
-        return [unescape(output, stop(row)) for row, output in done][len(warm_up) :]
+        return [unescape(output, row) for row, output in done][len(warm_up) :]
 
 
 @cache

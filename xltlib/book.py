@@ -20,7 +20,7 @@ from nbformat import NotebookNode
 
 from xltlib import pages
 from xltlib.errors import InputError
-from xltlib.executed import clean, load, same_source
+from xltlib.executed import clean, load, with_present_text
 from xltlib.scales import BUILD, ROOT
 
 PACKAGES = (
@@ -28,6 +28,12 @@ PACKAGES = (
     *("matplotlib", "papermill", "jupyter-book"),
 )
 _JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
+# Jupyter Book's own front door has neither a title nor an icon, so that a browser asks for one in vain.
+_FRONT = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Machine translation for cross-lingual transfer</title>
+<link rel="icon" href="_static/favicon.svg"><meta http-equiv="refresh" content="0; url=intro.html"></head>
+<body><p><a href="intro.html">To the book</a></p></body></html>
+"""
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -42,11 +48,12 @@ def build(
     """Build the book of one scale into `out`/html and return its index.html.
 
     `executed` is build/executed/<scale>; its name is the scale. InputError, in one line: a notebook of the table of
-    contents was not executed at that scale (or is not the present one), the build warned, a figure lacks an alt text,
+    contents was not executed at that scale (or its code changed since), the build warned, a figure lacks an alt text,
     a page asks another site for something. A book that was in `out` stays when the new one fails.
     """
     stage(executed, book=book, notebooks=notebooks, staged=staged)
     html = _jupyter_book(staged)
+    (html / "index.html").write_text(_FRONT, encoding="utf-8")
     pages.check(html)
     target = out / "html"
     shutil.rmtree(target, ignore_errors=True)
@@ -61,10 +68,9 @@ def stage(executed: Path, *, book: Path, notebooks: Path, staged: Path) -> list[
     copies = {name: load(executed / f"{name}.ipynb", executed.name) for name in names}
     for name, copy in copies.items():
         source = notebooks / f"{name}.ipynb"
-        if source.is_file() and not same_source(copy, source):
-            raise InputError(
-                f"{name} has changed since it was executed: run `xlt run {name[:2]} --scale {executed.name}`"
-            )
+        if source.is_file() and not with_present_text(copy, source):
+            remedy = f"xlt run {name[:2]} --scale {executed.name}"
+            raise InputError(f"the code of {name} has changed since it was executed: run `{remedy}`")
     shutil.rmtree(staged, ignore_errors=True)
     shutil.copytree(book, staged, ignore=shutil.ignore_patterns("_build", ".ipynb_checkpoints"))
     (staged / "status.md").write_text(status(copies, executed.name), encoding="utf-8")

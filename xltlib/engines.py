@@ -136,6 +136,7 @@ class CTranslate2(CheckpointEngine):
     """CTranslate2 on a converted copy of the checkpoint; the target language token is the prefix of each output.
 
     Sentences of the same number of tokens form a batch: without padding, the company of a sentence cannot change it.
+    `threads` batches are translated at once, each on one thread.
     """
 
     def __init__(
@@ -155,7 +156,11 @@ class CTranslate2(CheckpointEngine):
 
             folder = convert(self.folder, self.model, self.compute_type, self.build)
             self._translators[device] = ctranslate2.Translator(
-                str(folder), device=device.split(":")[0], compute_type=self.compute_type, intra_threads=self.threads
+                str(folder),
+                device=device.split(":")[0],
+                compute_type=self.compute_type,
+                intra_threads=1,
+                inter_threads=self.threads,
             )
         return self._translators[device]
 
@@ -167,17 +172,19 @@ class CTranslate2(CheckpointEngine):
         lengths = defaultdict(list)
         for i, row in enumerate(rows):
             lengths[min(len(row), limit)].append(i)
+        pending = []
         for length, indices in lengths.items():
             tokens = [[f"__{source_lang}__", *rows[i][:length], "</s>"] for i in indices]
             results = translator.translate_batch(
                 tokens, [[prefix]] * len(tokens), max_batch_size=BATCH, beam_size=beam_size, return_end_token=True,
-                max_decoding_length=self.max_length, max_input_length=0, **options,
+                max_decoding_length=self.max_length, max_input_length=0, asynchronous=True, **options,
             )  # fmt: skip
-            for i, result in zip(indices, results, strict=True):
-                generated = result.hypotheses[0]
-                outputs[i] = self._text(generated, prefix)
-                if generated[-1] != "</s>" or len(rows[i]) > limit:
-                    self.cut.add(sentences[i])
+            pending += zip(indices, results, strict=True)
+        for i, result in pending:
+            generated = result.result().hypotheses[0]
+            outputs[i] = self._text(generated, prefix)
+            if generated[-1] != "</s>" or len(rows[i]) > limit:
+                self.cut.add(sentences[i])
         return outputs
 
     def _text(self, tokens: list[str], prefix: str) -> str:

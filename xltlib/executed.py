@@ -13,6 +13,7 @@ from xltlib.errors import InputError
 from xltlib.scales import ROOT
 
 _BAR = re.compile(r"\d+%\|.*\|\s*\d|\d+it \[\d|^\s*\d+%\|")
+_NO_WIDGETS = re.compile(r"^.*TqdmWarning: IProgress not found.*\n.*autonotebook.*\n?", re.MULTILINE)
 _WIDGETS = ("application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json")
 _KEPT = ("kernelspec", "language_info")
 _PICTURE = re.compile(r"(data:image/[\w+]+;base64,[A-Za-z0-9+/=]+)")
@@ -44,11 +45,19 @@ def _finished(notebook: NotebookNode) -> bool:
     return not failed and all(cell.execution_count is not None for cell in code)
 
 
-def same_source(executed: NotebookNode, source: Path) -> bool:
-    """Whether the copy is of the notebook as it is now (the parameters that papermill put in left out)."""
-    now = [cell.source for cell in nbformat.read(source, as_version=4).cells]
-    then = [c.source for c in executed.cells if "injected-parameters" not in c.metadata.get("tags", [])]
-    return now == then
+def with_present_text(executed: NotebookNode, source: Path) -> bool:
+    """Put the text cells of the notebook as it is now around the executed code cells.
+
+    False, and nothing changed, when the code is no longer the same (what papermill put in left out).
+    """
+    ran = [c for c in executed.cells if c.cell_type == "code"]
+    own = [c for c in ran if "injected-parameters" not in c.metadata.get("tags", [])]
+    now = nbformat.read(source, as_version=4).cells
+    if [c.source for c in now if c.cell_type == "code"] != [c.source for c in own]:
+        return False
+    left = iter(own)
+    executed.cells = [next(left) if cell.cell_type == "code" else cell for cell in now]
+    return True
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:
@@ -56,7 +65,7 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
         tags = list(cell.metadata.get("tags", []))
         if "injected-parameters" in tags:
-            tags.append("remove-cell")
+            tags.append("remove-cell")  # or the parameters would show twice
         kept = {key: value for key, value in cell.metadata.items() if key == "mystnb"}
         cell.metadata = NotebookNode({**kept, "tags": tags} if tags else kept)
         if cell.cell_type == "code":
@@ -85,7 +94,8 @@ def _settled(outputs: list[NotebookNode]) -> list[NotebookNode]:
 
 def _text(text: str) -> str:
     """What a terminal would show at the end: the last state of each line, without progress bars and colours."""
-    lines = [line.rstrip("\r").rsplit("\r", 1)[-1] for line in _ANSI.sub("", text).split("\n")]
+    text = _NO_WIDGETS.sub("", _ANSI.sub("", text))
+    lines = [line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n")]
     return without_paths("\n".join(line for line in lines if not _BAR.search(line)))
 
 

@@ -137,7 +137,8 @@ def small_bert(vocabulary: int, recipe: Recipe) -> BertForMaskedLM:
 def token_batches(lengths: list[int], budget: int, seed: int, skip: int = 0) -> Iterator[list[int]]:
     """Endless batches of indices with similar lengths and about `budget` tokens each, shuffled anew each epoch.
 
-    The sequence depends on the seed alone, so that a resumed run skips what it has done."""
+    The sequence depends on the seed alone, so that a resumed run skips what it has done. The last batch of an epoch,
+    which is not full and has the longest texts, is left out."""
     rng = random.Random(seed)
     while True:
         order = sorted(range(len(lengths)), key=lambda i: lengths[i] + 3 * rng.random())

@@ -24,7 +24,9 @@ def table(frame: pd.DataFrame, caption: str, scale: str, *, digits: int = 3, ind
 
 def _table_html(frame: pd.DataFrame, caption: str, digits: int) -> str:
     numeric = [pd.api.types.is_numeric_dtype(frame[c]) for c in frame.columns]
-    head = "".join(f'<th scope="col">{html.escape(str(c))}</th>' for c in frame.columns)
+    kinds = [' class="xlt-number"' if number and i else "" for i, number in enumerate(numeric)]
+    names = zip(kinds, frame.columns, strict=True)
+    head = "".join(f'<th scope="col"{kind}>{html.escape(str(name))}</th>' for kind, name in names)
     body = "".join(_row_html(row, numeric, digits) for row in frame.itertuples(index=False, name=None))
     label, text = html.escape(textwrap.shorten(caption, 90)), html.escape(caption)
     return (

@@ -6,15 +6,14 @@ one starts.
 """
 
 import json
-import re
 import unicodedata
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from xltlib.degenerate import Counts, degenerate
 from xltlib.engines import OPTIONS, VERSION, CTranslate2, Engine, HuggingFace
 from xltlib.errors import InputError
 from xltlib.languages import language
@@ -22,10 +21,10 @@ from xltlib.memory import Translation, TranslationMemory, key
 from xltlib.scales import BUILD
 from xltlib.translation_models import file_name
 
+__all__ = ["Counts", "Translator", "bleu", "check_canary", "degenerate", "translator", "write_canary"]
+
 ENGINES = ("ctranslate2", "huggingface", "apertium")
 CHUNK = 512
-LOOP = re.compile(r"(?=\S)(?:(.{2,19}?)\1{3,}|(.{20,120}?)\2{2,})", re.DOTALL)
-"""Two to nineteen characters four times in a row, or a longer stretch three times."""
 
 
 def translator(
@@ -54,46 +53,6 @@ def translator(
     else:
         raise InputError(f"unknown translation engine {name!r}: use one of {', '.join(ENGINES)}")
     return Translator(engine, beam=beam, options=options, memory=memory, device=device)
-
-
-@dataclass
-class Counts:
-    """How many of `n` translations (blank texts are not counted) were degenerate, and how."""
-
-    n: int = 0
-    empty: int = 0
-    copied: int = 0
-    truncated: int = 0
-    repeated: int = 0
-
-    def add(self, source: str, output: Translation) -> None:
-        """Count one translation."""
-        self.n += 1
-        for kind in degenerate(source, output.text, output.cut):
-            setattr(self, kind, getattr(self, kind) + 1)
-
-
-def degenerate(source: str, output: str, truncated: bool = False) -> tuple[str, ...]:
-    """What is wrong with an output at first sight, of: empty, copied (letters and all), truncated, repeated (a loop of
-    characters where the source has none)."""
-    kinds = []
-    if not output.strip():
-        kinds.append("empty")
-    if _squeezed(source) == _squeezed(output) and any(c.isalpha() for c in source):
-        kinds.append("copied")
-    if truncated:
-        kinds.append("truncated")
-    if _loops(output) and not _loops(source):
-        kinds.append("repeated")
-    return tuple(kinds)
-
-
-def _squeezed(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
-
-
-def _loops(text: str) -> bool:
-    return any(any(c.isalpha() for c in match.group()) for match in LOOP.finditer(text + " "))
 
 
 class _Checked:
