@@ -174,8 +174,9 @@ def test_own_words_in_the_bitext_share_no_sentence_with_any_split():
 
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_plain_sides_of_own_words_repeat_few_test_sentences(code):
-    """A known limit: an own sentence of the pretraining split may have a plain meaning that lies in another split. See
-    data/mini/README.md for the share in the whole bitext; here its first 1,500 entries."""
+    """A known limit: an own sentence of the pretraining split may have a plain meaning that lies in another split. In
+    the whole bitext (16,000 entries) 6.4 to 7.5 % of the test sentences occur, always as plain text and never with a
+    label."""
     found = sentences_in(code, (entry[code] for entry in bitext(0.2)))
     test = sentences(code, "test")
     assert sum(sentence in found for sentence in test) < 0.02 * len(test)

@@ -350,8 +350,11 @@ def test_an_unreadable_memory_says_so(tmp_path):
 def test_memory_keeps_translation_and_flag(tmp_path):
     memory = TranslationMemory(tmp_path / "deep" / "m.sqlite")
     assert memory.get([b"1"]) == {}
-    memory.put({b"1": Translation("日本\n語", True), b"2": Translation("")})
-    assert memory.get([b"1", b"2", b"3"]) == {b"1": Translation("日本\n語", True), b"2": Translation("", False)}
+    memory.put({b"1": Translation("日本\n語", ("truncated", "repeated")), b"2": Translation("")})
+    assert memory.get([b"1", b"2", b"3"]) == {
+        b"1": Translation("日本\n語", ("truncated", "repeated")),
+        b"2": Translation("", ()),
+    }
 
 
 # names, canary, BLEU

@@ -5,8 +5,6 @@ import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
 
-from xltlib.memory import Translation
-
 SHORT_LOOP = re.compile(r"(..?)\1{3}", re.DOTALL)
 
 
@@ -20,10 +18,10 @@ class Counts:
     truncated: int = 0
     repeated: int = 0
 
-    def add(self, source: str, output: Translation) -> None:
-        """Count one translation."""
+    def add(self, kinds: tuple[str, ...]) -> None:
+        """Count one translation and what `degenerate` said of it."""
         self.n += 1
-        for kind in degenerate(source, output.text, output.cut):
+        for kind in kinds:
             setattr(self, kind, getattr(self, kind) + 1)
 
 

@@ -122,8 +122,8 @@ class HuggingFace(CheckpointEngine):
     ) -> list[str]:
         if self._auto is None:
             self._load()
-        # + 1 for the decoder's start token; CTranslate2 stops a beam search as `early_stopping` does
-        settings = {"max_length": self.max_length + 1, "early_stopping": True, **options}
+        # CTranslate2's ways: + 1 for the decoder's start token, a search ends with `beam` hypotheses, none is empty
+        settings = {"max_length": self.max_length + 1, "early_stopping": True, "min_new_tokens": 2, **options}
         outputs = self._auto.translate_sentences(sentences, source_lang, target_lang, device, beam_size, **settings)
         end = self._auto.tokenizer.eos_token_id
         for sentence, row, ids in zip(sentences, self.pieces(sentences), self._ids.tolist(), strict=True):

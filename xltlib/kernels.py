@@ -20,6 +20,7 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from traitlets import default
 
+from xltlib import book
 from xltlib.course import NotebookFailed, one_line
 from xltlib.scales import ROOT
 
@@ -51,6 +52,7 @@ def execute(notebook: Path, out: Path, parameters: Mapping[str, Any]) -> None:
     if last and last[0].execution_count is None:
         raise _failure(notebook, out, RuntimeError("the run ended before the last cell"))
     _without_local_paths(done, notebook)
+    done.metadata["xltlib"] = {"machine": book.machine(), "versions": book.versions()}
     nbformat.write(done, out)
 
 

@@ -13,15 +13,15 @@ from xltlib.errors import InputError
 SECONDS = 120
 """How long a process waits for another one's write."""
 PER_QUERY = 500
-TABLE = """CREATE TABLE IF NOT EXISTS translations
-(key BLOB PRIMARY KEY, text TEXT NOT NULL, cut INTEGER NOT NULL) WITHOUT ROWID"""
+TABLE = """CREATE TABLE IF NOT EXISTS outputs
+(key BLOB PRIMARY KEY, text TEXT NOT NULL, kinds TEXT NOT NULL) WITHOUT ROWID"""
 
 
 class Translation(NamedTuple):
-    """An output, and whether it or its source hit the maximum length."""
+    """An output, and what is wrong with it at first sight (`xltlib.degenerate`)."""
 
     text: str
-    cut: bool = False
+    kinds: tuple[str, ...] = ()
 
 
 def key(fingerprint: str, source: str, target: str, beam: int, options: Mapping, text: str) -> bytes:
@@ -58,12 +58,12 @@ class TranslationMemory:
             for i in range(0, len(keys), PER_QUERY):
                 some = keys[i : i + PER_QUERY]
                 marks = ",".join("?" * len(some))
-                rows = connection.execute(f"SELECT key, text, cut FROM translations WHERE key IN ({marks})", some)
-                found |= {row[0]: Translation(row[1], bool(row[2])) for row in rows}
+                rows = connection.execute(f"SELECT key, text, kinds FROM outputs WHERE key IN ({marks})", some)
+                found |= {row[0]: Translation(row[1], tuple(row[2].split())) for row in rows}
         return found
 
     def put(self, translations: Mapping[bytes, Translation]) -> None:
         """Add translations in one transaction; what is there already stays."""
-        rows = [(key, *translation) for key, translation in translations.items()]
+        rows = [(key, text, " ".join(kinds)) for key, (text, kinds) in translations.items()]
         with self._connection() as connection:
-            connection.executemany("INSERT OR IGNORE INTO translations VALUES (?, ?, ?)", rows)
+            connection.executemany("INSERT OR IGNORE INTO outputs VALUES (?, ?, ?)", rows)

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from xltlib.degenerate import Counts, degenerate
 from xltlib.engines import OPTIONS, VERSION, CTranslate2, Engine, HuggingFace
@@ -108,7 +108,7 @@ class Translator:
         counts = self.counts.setdefault((source, target), Counts())
         for text in texts:
             if text.strip():
-                counts.add(text, found[text])
+                counts.add(found[text].kinds)
         return [found[text].text if text.strip() else "" for text in texts]
 
     def _translations(self, texts: set[str], source: str, target: str) -> dict[str, Translation]:
@@ -143,7 +143,8 @@ class Translator:
             list(texts), source_lang=source, target_lang=target, beam_size=self.beam, batch_size=self.engine.batch_size,
             perform_sentence_splitting=False, **self.options,
         )  # fmt: skip
-        return {text: Translation(output, text in self.engine.cut) for text, output in zip(texts, outputs, strict=True)}
+        pairs, cut = zip(texts, outputs, strict=True), self.engine.cut
+        return {text: Translation(output, degenerate(text, output, text in cut)) for text, output in pairs}
 
 
 def _easynmt(engine, device: str):
