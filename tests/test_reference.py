@@ -2,7 +2,7 @@
 
 import pytest
 
-from xltlib import otc, store
+from xltlib import otc, store, tweets
 from xltlib.corpora import embedded
 from xltlib.models import fingerprint
 from xltlib.scales import MINI
@@ -35,6 +35,12 @@ def test_reference_records_are_current():
         assert lines == [], (
             f"{path.name}: {len(lines)} runs are out of date: xlt run 02 -p grid full; first: {lines[0]}"
         )
+
+
+def test_reference_records_of_the_tweets_are_current():
+    frame = store.reference("tweets")
+    assert frame["id"].nunique() == 2 * len(tweets.METHODS) * len(tweets.TARGETS) * tweets.SEEDS
+    assert store.stale(frame, tweets.current()) == []
 
 
 def test_reference_translations_are_of_todays_translators():
