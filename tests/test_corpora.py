@@ -17,10 +17,10 @@ from xltlib.languages import LANGUAGES, OTC_LANGUAGES
 
 SPLITS = tuple(embedded.SIZES)
 END = re.compile(r"[.?!…。？！]+\s*")
-GOLDEN_CORPUS = "64ed90506f26"
+GOLDEN_CORPUS = "643c9c9cfaa0"
 GOLDEN = {
-    "en": "f77fcad9bd4f", "de": "075df2a44748", "es": "89eccdb47f4c", "fr": "247f898b2366",
-    "ja": "bc6d0b7a6ceb", "zh": "0cf0fe84ca01", "ru": "9e33cf2437eb",
+    "en": "790fc2257a04", "de": "2c37ae193614", "es": "0e4f2a9cc6c0", "fr": "5af2cdb54791",
+    "ja": "642202c5ac59", "zh": "c4da7473a64c", "ru": "9c86eafb1b77",
 }  # fmt: skip
 """Of the first 40 reviews of each split with their stars, one a language."""
 
@@ -95,27 +95,32 @@ def test_another_size_is_the_beginning_of_the_same_reviews():
 # Gold renderings and bitext -------------------------------------------------------------------------------------------
 
 
-GOLD_BOUND = 0.05
-"""Sentences of gold renderings of training reviews that are test sentences of the target. 2.1 to 4.2 % when this was
-written: openings, usage sentences and verdicts have few plain wordings, and a split may hold none of the same
-meaning."""
-
-
 @pytest.mark.parametrize("source", OTC_LANGUAGES)
-def test_gold_renderings_of_training_reviews_repeat_few_test_sentences(source):
+def test_gold_renderings_of_training_reviews_repeat_no_test_sentence(source):
     reviews = embedded.reviews(source, "train")
-    contents = [embedded.within(plain(c), "train") for review in reviews for c in review.contents]
+    contents = [embedded.within(plain(c), {"train", "pretraining"}) for review in reviews for c in review.contents]
+    left_out = contents.count(None)
+    assert left_out < 0.03 * len(contents)  # verdicts, of which there are three a level
     for target in OTC_LANGUAGES:
-        if target == source:
-            continue
-        in_test = sentences(target, "test")
-        repeated = [c for c in contents if bank(target).sentence(c) in in_test]
-        judged = [c for c in repeated if c[0] == "say"]
-        assert len(repeated) < GOLD_BOUND * len(contents), f"{source} to {target}: {len(repeated)} of {len(contents)}"
-        assert len(judged) < 0.005 * len(contents)
-        assert embedded.gold(reviews[0], target, "train") in (
-            bank(target).text([embedded.within(plain(c), "train") for c in reviews[0].contents]),
-        )
+        tested = set(sentences(target, "test")) | set(sentences(target, "validation"))
+        repeated = [c for c in contents if c and bank(target).sentence(c) in tested]
+        assert repeated == [], f"{source} to {target}: {len(repeated)} of {len(contents)}"
+    kept = [c for c in contents[: len(reviews[0].contents)] if c]
+    assert embedded.gold(reviews[0], "ja", "train") == bank("ja").text(kept)
+
+
+def test_wordings_keep_the_meaning():
+    for review in embedded.reviews("de", "train")[:100]:
+        for content in map(plain, review.contents):
+            found = list(embedded.wordings(content))
+            assert found[0] == content and {c[0] for c in found} == {content[0]}
+            for other in found[1:]:
+                if content[0] == "say":  # same aspects, same levels, same connective
+                    assert [c[:3] for c in other[2]] == [c[:3] for c in content[2]] and other[3] == content[3]
+                elif content[0] == "verdicts":
+                    assert (other[1], *other[3:]) == (content[1], *content[3:])
+                else:
+                    assert other[2] == content[2]  # the product
 
 
 def test_gold_renderings_are_plain_words_of_the_target():
@@ -135,7 +140,7 @@ def bitext(own: float, size: int = 1500) -> tuple[dict, ...]:
 def sentences_in(code: str, texts: Iterable[str]) -> set[str]:
     """What can be a sentence in these texts: what stands between two sentence ends, at most three of them.
 
-    A connective that holds a full stop itself (Japanese "しかし") makes one sentence of two clauses, as in the bank.
+    A connective that holds a full stop itself (Japanese "また") makes one sentence of two clauses, as in the bank.
     """
     tables = bank(code).tables
     joining = [*tables["contrast"].values(), *tables["joins"].values(), *bank(code).own["contrast"]]
@@ -173,13 +178,16 @@ def test_own_words_in_the_bitext_share_no_sentence_with_any_split():
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
-def test_plain_sides_of_own_words_repeat_few_test_sentences(code):
-    """A known limit: an own sentence of the pretraining split may have a plain meaning that lies in another split. In
-    the whole bitext (16,000 entries) 6.4 to 7.5 % of the test sentences occur, always as plain text and never with a
-    label."""
+def test_plain_sides_of_own_words_share_no_sentence_with_any_split(code):
     found = sentences_in(code, (entry[code] for entry in bitext(0.2)))
-    test = sentences(code, "test")
-    assert sum(sentence in found for sentence in test) < 0.02 * len(test)
+    assert [s for split in SPLITS for s in sentences(code, split) if s in found] == []
+
+
+def test_both_sides_of_own_words_have_the_same_number_of_sentences():
+    for entry in bitext(0.2)[:300]:
+        if "own" in entry and entry["own"][0] == "zh":
+            code, text = entry["own"]
+            assert len(END.findall(text)) == len(END.findall(entry[code])), text
 
 
 def test_the_bitext_holds_only_the_first_quarter_of_idioms(monkeypatch):

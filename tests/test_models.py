@@ -175,3 +175,24 @@ def test_fingerprints_name_the_weights():
     assert len({fingerprint(name) for name in CHECKPOINTS if (FOLDER / name).exists()}) == sum(
         (FOLDER / name).exists() for name in CHECKPOINTS
     )
+
+
+@pytest.mark.parametrize("frozen", [0, 2])
+def test_bfloat16_gives_nearly_the_same_and_float32_outputs(tiny_bert, frozen):
+    """Only matrix products lose digits (8 bits of mantissa: about 1 %)."""
+    tokenizer = load_tokenizer(str(tiny_bert))
+    texts, _ = labelled(12)
+    found = []
+    for fast in (False, True):
+        torch.manual_seed(0)
+        head = HeadSettings(frozen_layers=frozen, bfloat16=fast)
+        model = Classifier(load_encoder(str(tiny_bert), "eager"), head).eval()
+        inputs = training.encode(texts, tokenizer, model)
+        logits, pooled = model(*inputs.batch(range(len(texts))))
+        logits.sum().backward()
+        assert logits.dtype == pooled.dtype == torch.float32
+        assert {p.grad.dtype for p in model.parameters() if p.grad is not None} == {torch.float32}
+        found.append((logits.detach(), pooled.detach()))
+    for exact, fast in zip(*found, strict=True):
+        assert not torch.equal(exact, fast)
+        assert torch.allclose(exact, fast, atol=0.05 * float(exact.abs().max()))

@@ -9,6 +9,7 @@ from xltlib.errors import InputError
 from xltlib.languages import OTC_LANGUAGES
 from xltlib.models import FOLDER, fingerprint
 from xltlib.scales import MINI, SMOKE
+from xltlib.store import Store
 
 OTHERS = tuple(code for code in OTC_LANGUAGES if code != "en")
 
@@ -106,6 +107,27 @@ def test_the_grid_runs_nothing_twice(capitals):
     assert len({spec.id for spec in specs}) == len(specs)
     original = [spec for spec in specs if spec.settings["regime"] == "original"]
     assert len(original) == 2 * len(OTC_LANGUAGES)  # once a language and seed, whatever the source
+
+
+def test_a_grid_that_was_stopped_has_fewer_seeds_of_everything(capitals):
+    seeds = [spec.seed for spec in otc_grid.full_grid("mini", 3)]
+    assert seeds == sorted(seeds) and len(set(seeds)) == 3
+    assert {s.method for s in otc_grid.full_grid("mini", 1)} == {s.method for s in otc_grid.full_grid("mini", 3)}
+
+
+def test_the_learning_rate_trial_differs_in_the_rate_and_seed_alone(capitals):
+    specs = otc_grid.learning_rates("mini", 2)
+    assert len({s.id for s in specs}) == 2 * len(otc_grid.RATES)
+    assert {s.settings["regime"] for s in specs} == {"zero-shot"} and {s.settings["source"] for s in specs} == {"en"}
+    assert otc.spec("mini", "en", "zero-shot", 1, learning_rate=MINI.learning_rate) == otc.spec(
+        "mini", "en", "zero-shot", 1
+    )
+    assert otc.settings_of(specs[0].settings, MINI).learning_rate == otc_grid.RATES[0]
+
+
+def test_the_reference_grid_is_refused_at_smoke(capitals, tmp_path):
+    with pytest.raises(InputError, match="no results; use --scale mini"):
+        otc_grid.complete(Store(tmp_path), "smoke")
 
 
 # Training sets --------------------------------------------------------------------------------------------------------

@@ -148,16 +148,16 @@ def test_the_encoders_tokenizer_has_berts_format_and_reads_back():
 @pytest.mark.parametrize(
     ("history", "expected"),
     [
-        ([0.5] * 7, False),  # two windows are needed
-        ([0.5] * 8, True),
-        ([0.1] * 8, False),  # still chance
-        ([0.199] * 8, False),
-        ([0.2] * 8, True),
-        ([0.5] * 4 + [0.50999] * 4, True),
-        ([0.5] * 4 + [0.5101] * 4, False),
-        ([0.5] * 4 + [0.6, 0.6, 0.3, 0.3], True),  # it falls
-        ([0.9] * 4 + [0.1, 0.1, 0.1, 0.1], False),  # fallen to chance
-        ([0.1, 0.9] + [0.5] * 8, True),  # only the last eight count
+        ([0.5] * 19, False),  # two windows are needed
+        ([0.5] * 20, True),
+        ([0.1] * 20, False),  # still chance
+        ([0.199] * 20, False),
+        ([0.2] * 20, True),
+        ([0.5] * 10 + [0.50999] * 10, True),
+        ([0.5] * 10 + [0.5101] * 10, False),
+        ([0.5] * 10 + [0.6] * 5 + [0.3] * 5, True),  # it falls
+        ([0.9] * 10 + [0.1] * 10, False),  # fallen to chance
+        ([0.1, 0.9] + [0.5] * 20, True),  # only the last twenty count
     ],
 )
 def test_levelled_off_at_its_borders(history, expected):

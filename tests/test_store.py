@@ -443,3 +443,52 @@ def test_fresh_ignores_records_from_before_its_start(tmp_path, monkeypatch):
     assert store.find(spec) is None
     monkeypatch.setenv("XLT_FRESH", "2025-12-31T00:00:00+00:00")
     assert store.find(spec) is not None
+
+
+# Reference files ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """data/reference of a test."""
+    from xltlib import store as module
+
+    monkeypatch.setattr(module, "REFERENCE", tmp_path / "reference")
+    original = module.reference
+    monkeypatch.setattr(module, "reference", lambda name: original(name, tmp_path / "reference"))
+    return tmp_path / "reference"
+
+
+def test_a_reference_file_is_completed_and_never_made_twice(folder, tmp_path):
+    specs, ran = [spec(seed) for seed in range(4)], []
+
+    def counted(spec: RunSpec) -> Result:
+        ran.append(spec.seed)
+        return run(spec)
+
+    Store(tmp_path / "here").complete_reference("otc", specs[:2], counted)
+    first = reference("otc", folder)
+    there = Store(tmp_path / "there")  # another machine, with the file and without the records
+    assert there.missing_in_reference("otc", specs) == specs[2:]
+    there.complete_reference("otc", specs, counted)
+    both = reference("otc", folder)
+    assert ran == [0, 1, 2, 3] and list(both["id"].unique()) == [s.id for s in specs]
+    pd.testing.assert_frame_equal(both.head(len(first)), first)
+    there.complete_reference("otc", specs, counted)
+    assert ran == [0, 1, 2, 3]
+    there.complete_reference("otc", [specs[3], spec(9)], counted)  # the others are out of date now
+    assert list(reference("otc", folder)["id"].unique()) == [specs[3].id, spec(9).id]
+
+
+def test_a_stopped_grid_leaves_what_is_done_in_the_reference_file(folder, store):
+    def stopped(spec: RunSpec) -> Result:
+        if spec.seed == 2:
+            raise KeyboardInterrupt
+        return run(spec)
+
+    specs = [spec(seed) for seed in range(4)]
+    with pytest.raises(KeyboardInterrupt):
+        store.complete_reference("otc", specs, stopped)
+    assert list(reference("otc", folder)["seed"].unique()) == [0, 1]
+    store.complete_reference("otc", specs, run)
+    assert list(reference("otc", folder)["seed"].unique()) == [0, 1, 2, 3]

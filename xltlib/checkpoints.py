@@ -1,13 +1,14 @@
 """Make the shipped checkpoints again: train, write the card, the hashes and the translator's canary sentences."""
 
 import platform
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 import transformers
 
-from xltlib import pretraining
+from xltlib import pretraining, translation
 from xltlib.corpora import embedded
 from xltlib.errors import InputError
 from xltlib.languages import LANGUAGES
@@ -25,6 +26,15 @@ CARD = """# {name}
 - **Licence**: Apache-2.0. **Use**: this course. It knows product reviews written by this project, and nothing else.
 - **Budget**: {rule}
 """
+CANARY = (
+    ("en", "de", "The battery lasts two days."),
+    ("de", "fr", "Die Lieferung war pünktlich."),
+    ("fr", "ja", "Le prix est correct."),
+    ("ja", "zh", "ふたがしっかり閉まります。"),
+    ("zh", "es", "说明书很清楚。"),
+    ("es", "en", "La cremallera se atasca a menudo."),
+)
+"""Plain sentences whose translations are stored beside `mini-m2m`."""
 WHAT = {
     "mini-m2m": "A many-to-many translator of M2M100's architecture, trained on a limited bitext of plain wordings.",
     "mini-m2m-undertrained": "`mini-m2m` stopped early, on purpose: a poor translator.",
@@ -50,16 +60,24 @@ def build(name: str, folder: Path = FOLDER, state: Path = BUILD / "training") ->
         raise InputError(f"unknown checkpoint {name!r}: use one of {', '.join(CHECKPOINTS)}")
     torch.set_num_threads(1)
     if name == "mini-mbert":
-        facts = pretraining.train_encoder(folder / name, pretraining.ENCODER, state / f"{name}.safetensors")
-        finish(folder / name, pretraining.ENCODER, facts)
+        facts = pretraining.train_encoder(state / name, pretraining.ENCODER, state / f"{name}.safetensors")
+        finish(state / name, pretraining.ENCODER, facts)
+        put(state / name, folder)
         return folder / name
-    early = folder / "mini-m2m-undertrained"
-    facts = pretraining.train_translator(
-        folder / "mini-m2m", pretraining.TRANSLATOR, state / "mini-m2m.safetensors", early
-    )
-    for made in (early, folder / "mini-m2m"):
+    good, early = state / "mini-m2m", state / "mini-m2m-undertrained"
+    facts = pretraining.train_translator(good, pretraining.TRANSLATOR, state / "mini-m2m.safetensors", early)
+    for made in (early, good):
         finish(made, pretraining.TRANSLATOR, facts)
+        put(made, folder)
+    canary = translation.translator("ctranslate2", folder / "mini-m2m", compute_type="float32", memory=None)
+    translation.write_canary(folder / "mini-m2m" / "canary.json", canary, CANARY)
     return folder / name
+
+
+def put(made: Path, folder: Path) -> None:
+    """Move a finished checkpoint to where it belongs; until then the old one stays whole."""
+    shutil.rmtree(folder / made.name, ignore_errors=True)
+    shutil.move(made, folder / made.name)
 
 
 def finish(folder: Path, recipe: pretraining.Recipe, facts: dict) -> None:

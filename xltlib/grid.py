@@ -193,7 +193,8 @@ def device() -> str:
     torch = sys.modules.get("torch")
     if torch and torch.cuda.is_available():
         return torch.cuda.get_device_name(0)
-    return f"cpu ({platform.machine()}, {os.cpu_count()} cores)"
+    bfloat16 = ", avx512_bf16" if torch and torch.cpu._is_avx512_bf16_supported() else ""
+    return f"cpu ({platform.machine()}, {os.cpu_count()} cores{bfloat16})"
 
 
 @functools.cache

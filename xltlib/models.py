@@ -19,6 +19,8 @@ FOLDER = DATA / "checkpoints"
 TOKENIZER_FILES = (
     "tokenizer_config.json", "tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "special_tokens_map.json",
 )  # fmt: skip
+NOT_HASHED = ("README.md", "checkpoint.json", "canary.json")
+"""What stands beside a checkpoint and changes nothing about it."""
 BERT_LIKE = ("bert", "roberta", "xlm-roberta")
 
 
@@ -63,7 +65,7 @@ def fingerprint(name: str) -> str:
 def write_manifest(folder: Path, **facts) -> None:
     """Write checkpoint.json: the hash of every file that a user of the checkpoint reads, and the facts of its
     training."""
-    files = sorted(p for p in folder.iterdir() if p.name not in ("checkpoint.json", "README.md"))
+    files = sorted(p for p in folder.iterdir() if p.name not in NOT_HASHED)
     manifest = {"name": folder.name, "sha256": {p.name: file_hash(p) for p in files}} | facts
     (folder / "checkpoint.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
@@ -86,12 +88,21 @@ def load_tokenizer(name: str):
     return _load(AutoTokenizer, source_of(name))
 
 
-def load_encoder(name: str) -> nn.Module:
-    """The encoder of a checkpoint in float32 evaluation mode, safetensors only, no remote code."""
+def bfloat16_pays() -> bool:
+    """Whether this processor multiplies bfloat16 matrices faster than float32 ones (avx512_bf16)."""
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+
+
+def load_encoder(name: str, attention: str | None = None) -> nn.Module:
+    """The encoder of a checkpoint in float32 evaluation mode, safetensors only, no remote code.
+
+    `attention`: transformers' name of an implementation; None takes its choice.
+    """
     from transformers import AutoConfig, AutoModel
 
     folder = source_of(name)
     arguments = {"add_pooling_layer": False} if _load(AutoConfig, folder).model_type in BERT_LIKE else {}
+    arguments |= {"attn_implementation": attention} if attention else {}
     return _load(AutoModel, folder, use_safetensors=True, dtype=torch.float32, **arguments).eval()
 
 
@@ -106,12 +117,14 @@ def _load(loader, folder: Path, **arguments):
 @dataclass(frozen=True)
 class HeadSettings:
     """How an encoder becomes a classifier. `frozen_layers` counts lower layers that keep their weights, embeddings
-    included."""
+    included. `bfloat16`: matrix products of the encoder in bfloat16; weights, embeddings and losses stay float32. Use
+    it with "eager" attention: on processors the backward pass of the fused one is slow in bfloat16."""
 
     classes: int = 5
     pooling: str = "mean"  # "mean" over tokens, or "cls"
     frozen_layers: int = 0
     dropout: float = 0.1
+    bfloat16: bool = False
 
 
 class Classifier(nn.Module):
@@ -141,18 +154,24 @@ class Classifier(nn.Module):
     def lower(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Output of the frozen part: (n, length) ids and mask to (n, length, d)."""
         hidden = self.encoder.embeddings(input_ids=ids)
-        for layer in self.encoder.encoder.layer[: self.settings.frozen_layers]:
-            hidden = _apply(layer, hidden, mask)
-        return hidden
+        with self._precision(ids):
+            for layer in self.encoder.encoder.layer[: self.settings.frozen_layers]:
+                hidden = _apply(layer, hidden, mask)
+        return hidden.float()
+
+    def _precision(self, inputs: Tensor) -> torch.autocast:
+        return torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.settings.bfloat16)
 
     def embed(self, inputs: Tensor, mask: Tensor) -> Tensor:
         """Pooled embeddings (n, d), before dropout and head: what the contrastive losses see."""
-        if self.settings.frozen_layers:
-            hidden = inputs
-            for layer in self.encoder.encoder.layer[self.settings.frozen_layers :]:
-                hidden = _apply(layer, hidden, mask)
-        else:
-            hidden = self.encoder(input_ids=inputs, attention_mask=mask).last_hidden_state
+        with self._precision(inputs):
+            if self.settings.frozen_layers:
+                hidden = inputs
+                for layer in self.encoder.encoder.layer[self.settings.frozen_layers :]:
+                    hidden = _apply(layer, hidden, mask)
+            else:
+                hidden = self.encoder(input_ids=inputs, attention_mask=mask).last_hidden_state
+        hidden = hidden.float()
         if self.settings.pooling == "cls":
             return hidden[:, 0]
         weights = mask.unsqueeze(-1).to(hidden.dtype)

@@ -15,14 +15,14 @@ from xltlib.corpora import embedded
 from xltlib.errors import InputError
 from xltlib.languages import OTC_LANGUAGES, language
 from xltlib.losses import OTC_FORMS
-from xltlib.models import Classifier, HeadSettings, fingerprint, load_encoder, load_tokenizer
+from xltlib.models import Classifier, HeadSettings, bfloat16_pays, fingerprint, load_encoder, load_tokenizer
 from xltlib.records import canonical
 from xltlib.regimes import Labelled
 from xltlib.scales import BUILD, Scale, scale
 from xltlib.store import Result, RunSpec
 from xltlib.training import Group, Settings
 
-VERSION = 2
+VERSION = 3
 """Version of the method: raise it when a change of code changes results; records of another version are out of date."""
 REGIMES = ("zero-shot", "translated-only", "mixed", "mixed-into", "original")
 TRANSLATORS = ("default", "greedy", "float32", "undertrained", "gold")
@@ -111,10 +111,11 @@ def spec(
     temperature: float = 0.1,
     weight: float = 0.4,
     total: str = "sum",
+    learning_rate: float | None = None,
 ) -> RunSpec:
     """The spec of one run. `target`: the language of a "translated-only" or "original" run's training set; the other
     regimes test on all `languages`. `match`: "none", "rows" (as many rows as zero-shot) or "steps" (as many
-    optimisation steps)."""
+    optimisation steps). `learning_rate`: None takes the scale's."""
     sizes = scale(at)
     for code in (source, *languages, *([target] if target else [])):
         language(code)
@@ -136,6 +137,8 @@ def spec(
         "contrast": contrast, "temperature": temperature if contrast else None, "weight": weight if contrast else None,
         "total": total if contrast else None, **{name: getattr(sizes, name) for name in FROM_SCALE},
     }  # fmt: skip
+    if learning_rate is not None:
+        settings["learning_rate"] = learning_rate
     checkpoint = fingerprint(sizes.encoder)
     return RunSpec("otc", method_name(regime, contrast), VERSION, corpus_name(sizes), checkpoint, seed, settings)
 
@@ -200,7 +203,7 @@ def run(spec: RunSpec) -> Result:
     s = spec.settings
     at = scale(s["scale"])
     torch.manual_seed(spec.seed)
-    model = Classifier(load_encoder(at.encoder), HeadSettings(pooling=s["pooling"], frozen_layers=s["frozen_layers"]))
+    model = classifier(s, at)
     model.to("cuda" if at.name == "paper" and torch.cuda.is_available() else "cpu")
     encode = _encoder(model, at)
     groups = training_groups(s)
@@ -212,6 +215,13 @@ def run(spec: RunSpec) -> Result:
     score = lambda: float((torch.from_numpy(training.predict(model, seen)).argmax(1) == wanted).float().mean())  # noqa: E731
     losses = training.train(model, data, settings_of(s, at), spec.seed, score)
     return test(model, encode, s, at, {"rows": len(data.labels), "steps": len(losses), "validation": score()})
+
+
+def classifier(s: dict, at: Scale) -> Classifier:
+    """The scale's encoder with a new head; in bfloat16 where the processor gains by it."""
+    fast = at.name != "paper" and bfloat16_pays()
+    head = HeadSettings(pooling=s["pooling"], frozen_layers=s["frozen_layers"], bfloat16=fast)
+    return Classifier(load_encoder(at.encoder, "eager" if fast else None), head)
 
 
 def settings_of(s: dict, at: Scale) -> Settings:

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from xltlib import otc, published, store
+from xltlib.errors import InputError
 from xltlib.languages import OTC_LANGUAGES, language
 from xltlib.published import LedgerRow
+from xltlib.scales import scale
 from xltlib.statistics import Coefficient, mixed_model, summary
-from xltlib.store import RunSpec
+from xltlib.store import RunSpec, Store
 
 NAMES = {
     "zero-shot": "zero-shot",
@@ -58,22 +60,61 @@ def further_conditions(at: str, source: str, seeds: Sequence[int]) -> Iterator[R
         yield otc.spec(at, source, "mixed-into", seed)
         for ratio in ("2:1", "1:2", "1:5"):
             yield otc.spec(at, source, "mixed", seed, ratio=ratio)
-        for quality in otc.TRANSLATORS[1:]:
+        for quality in otc.TRANSLATORS[1:] if scale(at).corpus == "reviews" else otc.TRANSLATORS[1:3]:
             yield otc.spec(at, source, "mixed", seed, quality=quality)
 
 
 def full_grid(at: str, seeds: int = REFERENCE_SEEDS) -> list[RunSpec]:
-    """The reference grid: training sets and OTC for every source language, the further conditions for two."""
-    runs = [run for source in OTC_LANGUAGES for run in training_sets(at, source, range(seeds))]
-    runs += [run for source in OTC_LANGUAGES for run in contrast_runs(at, source, range(seeds))]
-    runs += [run for source in TWO_SOURCES for run in further_conditions(at, source, range(seeds))]
+    """The reference grid: training sets and OTC for every source language, the further conditions for two.
+
+    Seed by seed: a grid that was stopped has fewer seeds of every condition."""
+    runs: list[RunSpec] = []
+    for seed in range(seeds):
+        for source in OTC_LANGUAGES:
+            runs += training_sets(at, source, [seed]) + contrast_runs(at, source, [seed])
+        for source in TWO_SOURCES:
+            runs += further_conditions(at, source, [seed])
     return list(dict.fromkeys(runs))
 
 
-def reference() -> pd.DataFrame:
-    """The committed records of the full grid, one row a metric; empty when there are none."""
-    path = store.REFERENCE / "otc.parquet"
-    return store.reference("otc") if path.exists() else pd.DataFrame()
+RATES = (3e-4, 1e-3, 2e-3, 3e-3, 5e-3)
+
+
+def learning_rates(at: str, seeds: int = 3) -> list[RunSpec]:
+    """The trial that the scale's learning rate comes from: English alone, judged on English validation reviews."""
+    return [otc.spec(at, "en", "zero-shot", seed, learning_rate=rate) for seed in range(seeds) for rate in RATES]
+
+
+def reference_name(at: str) -> str:
+    """The reference file of a scale: mini's is committed; smoke, which proves nothing, shows mini's."""
+    return "otc-paper" if at == "paper" else "otc"
+
+
+def complete(records: Store, at: str, jobs: int = 1) -> None:
+    """Run what the reference file of a scale lacks of the full grid, and of the learning-rate trial before it.
+
+    What is stopped goes on where it was: from the store on this machine, from the file on another one. InputError at
+    smoke, whose runs are no results.
+    """
+    if at == "smoke":
+        raise InputError("grid 'full' at scale smoke: its runs are no results; use --scale mini (or paper)")
+    for name, wanted in ((f"{reference_name(at)}-rates", learning_rates(at)), (reference_name(at), full_grid(at))):
+        otc.prepare(records.missing_in_reference(name, wanted))
+        records.complete_reference(name, wanted, otc.run, jobs=jobs)
+
+
+def reference(at: str = "mini", part: str = "") -> pd.DataFrame:
+    """The committed records of the full grid, one row a metric; empty when there are none. `part`: "-rates" for the
+    learning-rate trial."""
+    name = reference_name(at) + part
+    return store.reference(name) if (store.REFERENCE / f"{name}.parquet").exists() else pd.DataFrame()
+
+
+def rates(frame: pd.DataFrame) -> pd.DataFrame:
+    """Validation accuracy on the source language by learning rate: mean [95 % CI over seeds], n."""
+    cells = frame[frame["metric"] == "validation"].groupby("learning_rate")["value"]
+    found = cells.apply(lambda values: str(summary(values))).rename("accuracy on English validation reviews")
+    return found.reset_index().rename(columns={"learning_rate": "learning rate"})
 
 
 def scores(frame: pd.DataFrame, metric: str = "f1_micro") -> pd.DataFrame:

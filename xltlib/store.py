@@ -95,11 +95,38 @@ class Store:
         records = self.records(experiment) if records is None else records
         if not records:
             raise InputError(f"{self.root}/{experiment}: no finished runs to export; run the notebook first")
-        specs = {record.spec.id: canonical(asdict(record.spec)) for record in records}
-        commits = {record.spec.id: record.info.get("commit", "unknown") for record in records}
-        frame = metrics_frame(records)
-        frame = frame.assign(spec=frame["id"].map(specs), commit=frame["id"].map(commits))
-        return _write_frame(_one_type_a_column(frame), path or REFERENCE / f"{experiment}.parquet")
+        frame = _one_type_a_column(_reference_frame(records))
+        return _write_frame(frame, path or REFERENCE / f"{experiment}.parquet")
+
+    def missing_in_reference(self, experiment: str, specs: Iterable[RunSpec]) -> list[RunSpec]:
+        """Those of `specs` that `data/reference/<experiment>.parquet` does not hold."""
+        path = REFERENCE / f"{experiment}.parquet"
+        known = set(reference(experiment)["id"]) if path.exists() else set()
+        return [spec for spec in specs if spec.id not in known]
+
+    def complete_reference(self, experiment: str, specs: Iterable[RunSpec], run: Run, *, jobs: int = 1) -> Path:
+        """Run what `data/reference/<experiment>.parquet` lacks of `specs`, and write the file with all of them.
+
+        Runs that the file holds are not run again, here or on another machine; of runs that are no longer among
+        `specs` (another corpus, checkpoint or version) nothing is kept. What has finished is written to the file when
+        the grid is interrupted, too.
+        """
+        path = REFERENCE / f"{experiment}.parquet"
+        specs = list(specs)
+        order = {spec.id: i for i, spec in enumerate(specs)}
+        known = reference(experiment) if path.exists() else pd.DataFrame({"id": []})
+        known = known[known["id"].isin(list(order))]
+        todo = self.missing_in_reference(experiment, specs)
+        try:
+            self.run_grid(todo, run, jobs=jobs)
+        finally:
+            found = [record for spec in todo if (record := self.find(spec))]
+            if found:
+                new = _reference_frame(found)
+                merged = pd.concat([part for part in (known, new) if not part.empty], ignore_index=True)
+                merged = merged.sort_values("id", key=lambda ids: ids.map(order), kind="stable", ignore_index=True)
+                _write_frame(_one_type_a_column(merged), path)
+        return path
 
     def export_predictions(self, experiment: str, records: Sequence[Record], path: Path | None = None) -> Path:
         """Write data/reference/<experiment>.predictions.parquet: the rows of `records`, with ids, floats as float16.
@@ -114,6 +141,14 @@ class Store:
         return _write_frame(
             frame.astype(dict.fromkeys(floats, "float16")), path or REFERENCE / f"{experiment}.predictions.parquet"
         )
+
+
+def _reference_frame(records: Sequence[Record]) -> pd.DataFrame:
+    """`metrics_frame` plus the columns spec (JSON) and commit."""
+    specs = {record.spec.id: canonical(asdict(record.spec)) for record in records}
+    commits = {record.spec.id: record.info.get("commit", "unknown") for record in records}
+    frame = metrics_frame(records)
+    return frame.assign(spec=frame["id"].map(specs), commit=frame["id"].map(commits))
 
 
 def _write_frame(frame: pd.DataFrame, path: Path) -> Path:

@@ -81,9 +81,10 @@ def encode(
 ) -> Encoded:
     """Tokenise texts and, when layers are frozen, run those once. With `cache`, the result is kept in a file.
 
-    `name` identifies the checkpoint; the file's name is a hash of it, the number of frozen layers and the texts.
+    `name` identifies the checkpoint; the file's name is a hash of it, the frozen layers and the texts.
     """
-    key = sha256("\x1f".join([name, str(model.settings.frozen_layers), str(limit), *texts]).encode()).hexdigest()[:24]
+    settings = f"{model.settings.frozen_layers}{' bfloat16' if model.settings.bfloat16 else ''}"
+    key = sha256("\x1f".join([name, settings, str(limit), *texts]).encode()).hexdigest()[:24]
     path = cache / f"{key}.safetensors" if cache else None
     if path and (stored := _stored(path)):
         return Encoded(stored["ids"], stored["lengths"], stored.get("states"))

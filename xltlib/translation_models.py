@@ -8,14 +8,13 @@ from pathlib import Path
 
 from xltlib.errors import InputError
 from xltlib.hub import hub_folder
-from xltlib.models import CHECKPOINTS, file_hash, fingerprint, verify_checkpoint
+from xltlib.models import CHECKPOINTS, NOT_HASHED, file_hash, fingerprint, verify_checkpoint
 
 REVISIONS = {"facebook/m2m100_418M": "55c2e61bbf05dfb8d7abccdc3fae6fc8512fd636"}
 """The pinned commits of the hub's checkpoints."""
 TOKENIZER_FILES = ("vocab.json", "sentencepiece.bpe.model", "tokenizer_config.json", "special_tokens_map.json")
 NEEDED = ("config.json", *TOKENIZER_FILES[:2])
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-NOT_HASHED = ("README.md", "checkpoint.json", "canary.json")
 
 
 def check_language_tokens(tokenizer, name: str) -> None:
