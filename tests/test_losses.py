@@ -6,7 +6,16 @@ import pytest
 import torch
 
 from xltlib.errors import InputError
-from xltlib.losses import OTC_FORMS, combine, otc_loss, supcon_loss
+from xltlib.losses import (
+    OTC_FORMS,
+    combine,
+    mixup,
+    mixup_cross_entropy,
+    musc_loss,
+    musc_total,
+    otc_loss,
+    supcon_loss,
+)
 
 N, D = 7, 5
 LABELS = torch.tensor([0, 1, 0, 2, 1, 0, 3])  # 2 and 3 have no positive
@@ -174,3 +183,83 @@ def test_both_totals():
     ce, term = torch.tensor(2.0), torch.tensor(5.0)
     assert combine(ce, term).item() == pytest.approx(2 + 0.4 * 5)
     assert combine(ce, term, weight=0.4, total="convex").item() == pytest.approx(0.6 * 2 + 0.4 * 5)
+
+
+# MUSC -----------------------------------------------------------------------------------------------------------------
+
+ALPHAS = (0.0, 0.3, 1.0)
+
+
+def naive_cross_entropy(logits, labels) -> float:
+    return sum(
+        -math.log(math.exp(row[y]) / sum(map(math.exp, row))) for row, y in zip(logits, labels, strict=True)
+    ) / len(labels)
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+def test_mixup_against_a_loop(alpha):
+    e = torch.randn(N, 3, 4, dtype=torch.float64)
+    mixed = mixup(e, alpha)
+    for i in range(N):
+        for j in range(3):
+            for k in range(4):
+                expected = alpha * e[i, j, k].item() + (1 - alpha) * e[N - 1 - i, j, k].item()
+                assert mixed[i, j, k].item() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+def test_mixup_cross_entropy_against_a_loop(alpha):
+    logits, labels = torch.randn(N, 3, dtype=torch.float64), LABELS % 3
+    there, back = (naive_cross_entropy(logits.tolist(), y) for y in (labels.tolist(), labels.tolist()[::-1]))
+    value = mixup_cross_entropy(logits, labels, alpha).item()
+    assert value == pytest.approx(alpha * there + (1 - alpha) * back, abs=1e-8)
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+@pytest.mark.parametrize("form", ["in", "out"])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_musc_against_a_double_loop(alpha, form, reduction, normalize):
+    mixed, other = pairs(3)
+    y, reverse = LABELS.tolist(), LABELS.tolist()[::-1]
+    normal = naive_supcon(torch.cat([mixed, other]), y + y, form, reduction, normalize, 0.2)
+    backwards = torch.stack([other[N - 1 - i] for i in range(N)])
+    turned = naive_supcon(torch.cat([mixed, backwards]), reverse + reverse, form, reduction, normalize, 0.2)
+    options = {"temperature": 0.2, "form": form, "reduction": reduction, "normalize": normalize}
+    value = musc_loss(mixed, other, LABELS, alpha, **options).item()
+    assert value == pytest.approx(alpha * normal + (1 - alpha) * turned, abs=1e-8)
+
+
+@pytest.mark.parametrize("form", ["in", "out"])
+def test_musc_is_stable_at_low_temperature_in_single_precision(form):
+    mixed, other = (x.float().requires_grad_() for x in pairs(4))
+    loss = musc_loss(100 * mixed, other, LABELS, 0.4, temperature=0.05, form=form)
+    loss.backward()
+    exact = musc_loss(mixed.detach().double(), other.detach().double(), LABELS, 0.4, temperature=0.05, form=form)
+    assert loss.item() == pytest.approx(exact.item(), rel=1e-5)
+    assert torch.isfinite(mixed.grad).all() and torch.isfinite(other.grad).all()
+
+
+def test_the_total_of_musc():
+    ce, contrast = [torch.tensor(float(i)) for i in (1, 2, 3, 4)], [torch.tensor(float(i)) for i in (5, 6, 7)]
+    assert musc_total(ce, contrast, 0.1).item() == pytest.approx(0.9 * 10 + 0.1 * 18)
+    assert musc_total(ce[:2], [], 0.0).item() == pytest.approx(3)
+
+
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        (lambda a, b: mixup(a, 1.2), "alpha must be in .*1.2"),
+        (lambda a, b: mixup_cross_entropy(a, LABELS % 3, -0.1), "alpha must be in .*-0.1"),
+        (lambda a, b: musc_loss(a, b, LABELS, 2.0), "alpha must be in .*2.0"),
+        (lambda a, b: musc_loss(a, b[:3], LABELS, 0.5), "7, 5.*3, 5"),
+        (lambda a, b: musc_loss(a, b, LABELS[:3], 0.5), "7, 5.*3,"),
+        (lambda a, b: musc_loss(a, b, LABELS, 0.5, form="up"), "'up'"),
+        (lambda a, b: musc_loss(a, b, LABELS, 0.5, temperature=0), "positive, got 0"),
+        (lambda a, b: musc_total([a.sum()], [], 1.5), "lambda.*1.5"),
+    ],
+)
+def test_bad_input_of_musc_is_told_in_one_line(call, names):
+    with pytest.raises(InputError, match=names) as error:
+        call(*pairs())
+    assert "\n" not in str(error.value)

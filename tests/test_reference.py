@@ -2,13 +2,14 @@
 
 import pytest
 
-from xltlib import otc, store, tweets
+from xltlib import otc, otc_grid, store, tweets
 from xltlib.corpora import embedded
 from xltlib.models import fingerprint
 from xltlib.scales import MINI
 
 LIMIT = 10 * 2**20
 EXPERIMENT = "otc"
+RATES = "otc-rates"
 
 
 def current() -> dict:
@@ -18,7 +19,7 @@ def current() -> dict:
 
 
 def files() -> list:
-    found = [p for p in sorted(store.REFERENCE.glob("*.parquet")) if p.stem.split(".")[0] == EXPERIMENT]
+    found = [p for p in sorted(store.REFERENCE.glob("*.parquet")) if p.stem.split(".")[0] in (EXPERIMENT, RATES)]
     if not found:
         pytest.skip(f"there are no reference records of {EXPERIMENT!r} in data/reference yet: xlt run 02 -p grid full")
     return found
@@ -28,8 +29,9 @@ def test_reference_records_are_current():
     for path in files():
         frame = store.reference(path.stem)
         if path.stem.endswith(".predictions"):
-            known = set(store.reference(EXPERIMENT)["id"])
-            assert set(frame["id"]) <= known, f"{path.name}: predictions of runs that are not in {EXPERIMENT}.parquet"
+            name = path.stem.removesuffix(".predictions")
+            known = set(store.reference(name)["id"])
+            assert set(frame["id"]) <= known, f"{path.name}: predictions of runs that are not in {name}.parquet"
             continue
         lines = store.stale(frame, current())
         assert lines == [], (
@@ -41,6 +43,26 @@ def test_reference_records_of_the_tweets_are_current():
     frame = store.reference("tweets")
     assert frame["id"].nunique() == 2 * len(tweets.METHODS) * len(tweets.TARGETS) * tweets.SEEDS
     assert store.stale(frame, tweets.current()) == []
+
+
+def test_reference_bleu_is_of_todays_corpus_and_translator():
+    if not (store.REFERENCE / "translation.parquet").exists():
+        pytest.skip("there are no reference records of 'translation' yet: xlt run 01 -p grid full")
+    frame = store.reference("translation")
+    now = {"corpus": f"reviews@{embedded.corpus_hash()}", "checkpoint": fingerprint(MINI.translator)}
+    assert store.stale(frame, now) == []
+    bleu = frame[frame["metric"] == "bleu"]
+    assert len(bleu) == 2 * 30 and not bleu.duplicated(["source", "language", "input"]).any()
+
+
+def test_the_learning_rate_is_the_best_one_of_the_trial():
+    if not (store.REFERENCE / f"{RATES}.parquet").exists():
+        pytest.skip("there is no trial of learning rates yet: xlt run 02 -p grid full")
+    found = (
+        store.reference(RATES).query("metric == 'validation'").groupby("learning_rate")["value"].agg(["mean", "size"])
+    )
+    assert set(found.index) == set(otc_grid.RATES) and found["size"].nunique() == 1
+    assert found["mean"].idxmax() == MINI.learning_rate
 
 
 def test_reference_translations_are_of_todays_translators():

@@ -1,5 +1,7 @@
 """The losses the papers are about, as pure functions of float tensors. They know nothing of data or models."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
@@ -106,3 +108,67 @@ def combine(classification: Tensor, contrastive: Tensor, *, weight: float = 0.4,
     if total == "convex":
         return (1 - weight) * classification + weight * contrastive
     raise InputError(f"unknown total {total!r}: use sum or convex")
+
+
+def mixup(embeddings: Tensor, alpha: float) -> Tensor:
+    """MixUp with the batch in reverse order: alpha E + (1 - alpha) E reversed, for an (n, ...) tensor.
+
+    MUSC, section 5 (after Zhang et al. 2018 and Chen et al. 2020); `alpha` in [0, 1] is one number a batch. Raises
+    InputError for another alpha.
+    """
+    _check_alpha(alpha)
+    return alpha * embeddings + (1 - alpha) * embeddings.flip(0)
+
+
+def mixup_cross_entropy(logits: Tensor, labels: Tensor, alpha: float) -> Tensor:
+    """L_mu of MUSC: cross-entropy of the mixtures' (n, classes) logits with the labels in normal order, weight alpha,
+    and in reverse order, weight 1 - alpha; a mean over the batch."""
+    _check_alpha(alpha)
+    return alpha * cross_entropy(logits, labels) + (1 - alpha) * cross_entropy(logits, labels.flip(0))
+
+
+def musc_loss(
+    mixed: Tensor,
+    other: Tensor,
+    labels: Tensor,
+    alpha: float,
+    *,
+    temperature: float = 0.1,
+    form: str = "in",
+    reduction: str = "mean",
+    normalize: bool = True,
+) -> Tensor:
+    """L_musc of MUSC: SupCon between mixtures of one side and the other side's texts as they are.
+
+    mixed: (n, d) projections of the mixtures (see `mixup`) of one language; other: (n, d) projections of the other
+    language's texts, row by row the same examples; labels: (n,). A mixture belongs by alpha to the labels in normal
+    order, and by 1 - alpha to those in reverse order, so:
+
+        alpha SupCon([mixed; other], [y; y]) + (1 - alpha) SupCon([mixed; other reversed], [y reversed; y reversed])
+
+    The options are those of `supcon_loss`. Raises InputError for shapes that do not fit, an alpha outside [0, 1], or an
+    option that `supcon_loss` does not know.
+    """
+    _check_alpha(alpha)
+    if mixed.shape != other.shape or mixed.ndim != 2 or labels.shape != mixed.shape[:1]:
+        shapes = ", ".join(str(tuple(t.shape)) for t in (mixed, other, labels))
+        raise InputError(f"MUSC needs (n, d), (n, d) and (n,) tensors, got {shapes}")
+    options = {"temperature": temperature, "form": form, "reduction": reduction, "normalize": normalize}
+    normal = supcon_loss(torch.cat([mixed, other]), labels.repeat(2), **options)
+    reverse = supcon_loss(torch.cat([mixed, other.flip(0)]), labels.flip(0).repeat(2), **options)
+    return alpha * normal + (1 - alpha) * reverse
+
+
+def musc_total(classification: Sequence[Tensor], contrastive: Sequence[Tensor], weight: float) -> Tensor:
+    """The total of MUSC: (1 - weight) [CE_S + CE_T + MU_S + MU_T] + weight [L_sc + L_musc(S) + L_musc(T)].
+
+    `weight` is the paper's lambda, in [0, 1]; either sum may be shorter (an ablation), and an empty one counts 0.
+    """
+    if not 0 <= weight <= 1:
+        raise InputError(f"the weight (lambda) must be in [0, 1], got {weight}")
+    return (1 - weight) * sum(classification) + weight * sum(contrastive)
+
+
+def _check_alpha(alpha: float) -> None:
+    if not 0 <= alpha <= 1:
+        raise InputError(f"alpha must be in [0, 1], got {alpha}")
