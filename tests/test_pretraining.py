@@ -11,7 +11,8 @@ from models_for_tests import RECIPE, bert_folder, lines, pieces
 from safetensors.torch import load_file
 
 from xltlib import pretraining
-from xltlib.languages import LANGUAGES
+from xltlib.corpora import embedded
+from xltlib.languages import REVIEW_LANGUAGES
 from xltlib.models import FOLDER, load_encoder, load_tokenizer
 from xltlib.pretraining import Training, levelled_off
 
@@ -69,17 +70,17 @@ def test_the_rate_warms_up_stays_and_falls_to_a_twentieth(tmp_path):
 
 
 def some_lines() -> list[str]:
-    return [r.text for code in LANGUAGES for r in pretraining.embedded.reviews(code, "validation")[:80]]
+    return [r.text for code in REVIEW_LANGUAGES for r in embedded.reviews(code, "validation")[:80]]
 
 
 @pytest.fixture
 def few_lines(monkeypatch):
     """A small tokenizer, and 40 instead of 300 validation texts."""
-    monkeypatch.setattr(pretraining, "tokenizer_lines", some_lines)
+    monkeypatch.setattr(pretraining.Reviews, "lines", lambda texts: some_lines())
     spm = pretraining.train_sentencepiece
-    monkeypatch.setattr(pretraining, "train_sentencepiece", lambda folder, text: spm(folder, text, 3000))
-    bitext = pretraining.embedded.bitext
-    monkeypatch.setattr(pretraining.embedded, "bitext", lambda split, size, **o: bitext(split, min(size, 40), **o))
+    monkeypatch.setattr(pretraining, "train_sentencepiece", lambda folder, text, size: spm(folder, text, 3000))
+    bitext = embedded.bitext
+    monkeypatch.setattr(embedded, "bitext", lambda split, size, **o: bitext(split, min(size, 40), **o))
 
 
 def test_the_encoders_training_killed_and_resumed(few_lines, tmp_path):
@@ -96,7 +97,7 @@ def test_the_encoders_training_killed_and_resumed(few_lines, tmp_path):
     a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "resumed"))
     assert set(a) == set(b) and all(torch.equal(a[name], b[name]) for name in a)
     assert [p["step"] for p in facts["curve"]] == [2, 4, 6, 8] and facts["curve"][1:] == again["curve"][1:]
-    assert set(facts["curve"][0]) == {"step", "mean", "loss", *LANGUAGES} - {"en"}
+    assert set(facts["curve"][0]) == {"step", "mean", "loss", *REVIEW_LANGUAGES} - {"en"}
     assert a["bert.embeddings.word_embeddings.weight"].dtype == torch.float16
     assert load_encoder(str(tmp_path / "whole")).embeddings.word_embeddings.weight.dtype == torch.float32
 
@@ -207,11 +208,11 @@ def test_hard_tlm_hides_half_of_one_side_only():
 
 
 def test_retrieval_accuracy_of_a_perfect_and_a_useless_encoder(monkeypatch):
-    entries = [{code: f"{code} {i}" for code in LANGUAGES} for i in range(5)]
+    entries = [{code: f"{code} {i}" for code in REVIEW_LANGUAGES} for i in range(5)]
     perfect = lambda model, tokenizer, texts: torch.eye(5)[[int(t.split()[1]) for t in texts]]  # noqa: E731
     monkeypatch.setattr(pretraining, "embed", perfect)
     assert pretraining.retrieval_accuracy(None, None, entries) == dict.fromkeys(
-        [c for c in LANGUAGES if c != "en"], 1.0
+        [c for c in REVIEW_LANGUAGES if c != "en"], 1.0
     )
     monkeypatch.setattr(pretraining, "embed", lambda model, tokenizer, texts: torch.ones(5, 2))
     assert pretraining.retrieval_accuracy(None, None, entries)["zh"] == pytest.approx(0.2)

@@ -9,9 +9,7 @@ import torch
 import transformers
 
 from xltlib import pretraining, translation
-from xltlib.corpora import embedded
 from xltlib.errors import InputError
-from xltlib.languages import LANGUAGES
 from xltlib.models import CHECKPOINTS, FOLDER, write_manifest
 from xltlib.scales import BUILD
 
@@ -19,7 +17,7 @@ CARD = """# {name}
 
 {what}
 
-- **Made by** `xlt models build {name}` from the embedded corpus `reviews@{corpus}`, seed {seed}, {minutes} minutes
+- **Made by** `xlt models build {name}` from the embedded corpus `{corpus}`, seed {seed}, {minutes} minutes
   on one thread of {machine}, Python {python}, torch {torch}, transformers {transformers}.
 - **Languages**: {languages}. **Vocabulary**: {vocabulary} pieces asked for, one SentencePiece model for all.
 - **Files**: half-precision safetensors; `checkpoint.json` holds every file's sha256, the recipe and the training curve.
@@ -82,7 +80,7 @@ def put(made: Path, folder: Path) -> None:
 
 def finish(folder: Path, recipe: pretraining.Recipe, facts: dict) -> None:
     """Write checkpoint.json and the card of a trained checkpoint."""
-    about = {"recipe": asdict(recipe), "corpus": f"reviews@{embedded.corpus_hash()}", "facts": facts}
+    about = {"recipe": asdict(recipe), "corpus": recipe.texts.name(), "facts": facts}
     versions = {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -90,9 +88,10 @@ def finish(folder: Path, recipe: pretraining.Recipe, facts: dict) -> None:
     }
     write_manifest(folder, **about, versions=versions)
     text = CARD.format(
-        name=folder.name, what=WHAT[folder.name], rule=RULES[folder.name], corpus=embedded.corpus_hash(),
+        name=folder.name, what=WHAT[folder.name], rule=RULES[folder.name], corpus=recipe.texts.name(),
         seed=recipe.seed,
-        minutes=facts["minutes"], machine=f"a {platform.machine()} processor", languages=", ".join(LANGUAGES),
-        vocabulary=pretraining.VOCABULARY, **versions,
+        minutes=facts["minutes"], machine=f"a {platform.machine()} processor",
+        languages=", ".join(recipe.texts.languages),
+        vocabulary=recipe.vocabulary, **versions,
     )  # fmt: skip
     (folder / "README.md").write_text(text, encoding="utf-8")

@@ -27,8 +27,14 @@ LANGUAGES = {
         Language("ja", "Japanese", "Kanji and kana", "Japonic", False, "ja-mecab"),
         Language("zh", "Chinese", "Han", "Sinitic", False, "zh"),
         Language("ru", "Russian", "Cyrillic", "Slavic", True),
+        Language("it", "Italian", "Latin", "Romance", True),
+        Language("ko", "Korean", "Hangul", "Koreanic", False, "char"),
+        Language("th", "Thai", "Thai", "Kra-Dai", False, "char"),
+        Language("ar", "Arabic", "Arabic", "Semitic", False),
     )
 }
+REVIEW_LANGUAGES = ("en", "de", "es", "fr", "ja", "zh", "ru")
+"""The languages of the embedded reviews, and of the checkpoints that were trained on them."""
 OTC_LANGUAGES = ("en", "de", "es", "fr", "ja", "zh")
 """The six languages of the Multilingual Amazon Reviews Corpus, which paper 1 uses."""
 

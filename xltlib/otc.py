@@ -40,7 +40,7 @@ def labelled(corpus: str, code: str, split: str, size: int | None) -> Labelled:
     """A corpus's labelled texts of a language and split, labels 0-based. "reviews" is embedded; "marc" is read from
     files."""
     if corpus == "reviews":
-        items = embedded.reviews(code, split)[:size]
+        items = embedded.reviews(code, split, size)
         return Labelled(tuple(r.text for r in items), tuple(r.stars - 1 for r in items), code)
     from xltlib.corpora import hub
 

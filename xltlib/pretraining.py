@@ -24,8 +24,7 @@ from tqdm import tqdm
 from transformers import BertConfig, BertForMaskedLM, M2M100Config, M2M100ForConditionalGeneration, M2M100Tokenizer
 from transformers.models.m2m_100.tokenization_m2m_100 import FAIRSEQ_LANGUAGE_CODES
 
-from xltlib.corpora import embedded
-from xltlib.languages import LANGUAGES
+from xltlib.corpora.pretraining_texts import GENERATIONS, Reviews, ReviewsAndStatements
 
 M2M_CODES = FAIRSEQ_LANGUAGE_CODES["m2m100"]
 VOCABULARY = 6000
@@ -35,7 +34,8 @@ VOCABULARY = 6000
 class Recipe:
     """The settings of one checkpoint's training. `tokens` is the budget of one batch; the learning rate warms up, stays
     constant for at most `steps`, then falls linearly to a twentieth over `cooldown` steps. `pairs`: how many pairs of
-    languages are drawn for each parallel text.
+    languages are drawn for each parallel text; `generation`: of the text (see `corpora.pretraining_texts`);
+    `vocabulary`: pieces asked for.
 
     `bfloat16`: matrix products in bfloat16, weights and sums in float32. On a processor with avx512_bf16 a step then
     takes about three quarters of the time, but only with plain ("eager") attention: the backward pass of PyTorch's
@@ -54,6 +54,13 @@ class Recipe:
     layers: int = 4
     pairs: int = 2
     bfloat16: bool = True
+    generation: int = 1
+    vocabulary: int = VOCABULARY
+
+    @property
+    def texts(self) -> Reviews | ReviewsAndStatements:
+        """What it is trained on."""
+        return GENERATIONS[self.generation]
 
 
 TRANSLATOR = Recipe(steps=2400, cooldown=400, learning_rate=2e-3, tokens=2000, bitext=16000, layers=3)
@@ -74,12 +81,6 @@ def train_sentencepiece(folder: Path, lines: list[str], size: int = VOCABULARY) 
     (folder / "lines.txt").unlink()
     (folder / "sentencepiece.bpe.vocab").unlink()
     return sentencepiece.SentencePieceProcessor(model_file=str(folder / "sentencepiece.bpe.model"))
-
-
-def tokenizer_lines() -> list[str]:
-    """Text of the pretraining split, the same amount for each language."""
-    lines = [text for code in LANGUAGES for text in embedded.originals(code, 3000)]
-    return lines + [entry[code] for entry in embedded.bitext("pretraining", 1500) for code in LANGUAGES]
 
 
 def build_m2m_tokenizer(folder: Path, spm: sentencepiece.SentencePieceProcessor) -> M2M100Tokenizer:
@@ -178,6 +179,7 @@ class Training:
             self.parameters, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
         )
         self.step, self.stop, self.losses, self.curve = 0, recipe.steps + recipe.cooldown, [], []
+        self.seconds, self.start = 0.0, time.time()
         if state.exists():
             self._resume()
 
@@ -201,6 +203,10 @@ class Training:
                     self._save()
         self.state.unlink(missing_ok=True)
 
+    def minutes(self) -> float:
+        """Wall time of all parts of this training, up to now."""
+        return round((self.seconds + time.time() - self.start) / 60, 1)
+
     def _step(self, loss: torch.Tensor) -> None:
         self.optimiser.param_groups[0]["lr"] = self.rate()
         self.optimiser.zero_grad(set_to_none=True)
@@ -217,6 +223,7 @@ class Training:
             f"{name}.{i}": state[name] for i, state in moments.items() for name in ("exp_avg", "exp_avg_sq", "step")
         }
         facts = {"step": self.step, "stop": self.stop, "losses": self.losses[-100:], "curve": self.curve}
+        facts["seconds"] = self.seconds + time.time() - self.start
         self.state.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, self.state.with_suffix(".tmp"), {"facts": json.dumps(facts)})
         self.state.with_suffix(".tmp").replace(self.state)
@@ -230,13 +237,14 @@ class Training:
             state = {i: {n: file.get_tensor(f"{n}.{i}") for n in names} for i in range(len(self.parameters))}
         self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": state})
         self.step, self.losses, self.curve = facts["step"], facts["losses"], facts["curve"]
+        self.seconds = facts["seconds"]
         self.stop = min(self.stop, facts["stop"])
 
 
 def translation_pairs(recipe: Recipe) -> list[tuple[str, str, str, str]]:
     """(source language, source text, target language, target text), `recipe.pairs` random directions an entry."""
     rng, pairs = random.Random(recipe.seed), []
-    for entry in embedded.bitext("pretraining", recipe.bitext):
+    for entry in recipe.texts.bitext("pretraining", recipe.bitext):
         own = entry.pop("own", None)
         for _ in range(recipe.pairs):
             source, target = rng.sample(list(entry), 2)
@@ -253,13 +261,12 @@ def train_translator(folder: Path, recipe: Recipe, state: Path, early: Path | No
 
     `early`: where the model of step UNDERTRAINED_STEPS is saved, with the same tokenizer.
     """
-    start = time.time()
     torch.manual_seed(recipe.seed)
-    spm = train_sentencepiece(folder, tokenizer_lines())
+    spm = train_sentencepiece(folder, recipe.texts.lines(), recipe.vocabulary)
     tokenizer = build_m2m_tokenizer(folder, spm)
     training = Training(small_m2m(len(tokenizer.encoder) + 108, recipe), recipe, state)
     model, pairs = training.model.train(), translation_pairs(recipe)
-    ids = {code: tokenizer.get_lang_id(code) for code in LANGUAGES}
+    ids = {code: tokenizer.get_lang_id(code) for code in recipe.texts.languages}
     encode = lambda code, text: [ids[code], *tokenizer.convert_tokens_to_ids(tokenizer.tokenize(text)), 2]  # noqa: E731
     rows = [(encode(a, s), encode(b, t)) for a, s, b, t in pairs]
     batches = token_batches([max(len(s), len(t)) for s, t in rows], recipe.tokens, recipe.seed, training.step)
@@ -284,7 +291,7 @@ def train_translator(folder: Path, recipe: Recipe, state: Path, early: Path | No
     training.run(loss_of, evaluate)
     save(model, folder)
     return {
-        "minutes": round((time.time() - start) / 60, 1),
+        "minutes": training.minutes(),
         "loss": round(float(np.mean(training.losses[-100:])), 3),
         "pairs": len(pairs),
     }
@@ -344,14 +351,17 @@ def embed(model, tokenizer, texts: list[str], batch: int = 100) -> torch.Tensor:
 
 
 def retrieval_accuracy(model, tokenizer, entries: list[dict[str, str]]) -> dict[str, float]:
-    """P@1 of finding a text's English rendering among all (and back, averaged) by cosine, per language."""
-    vectors = {code: embed(model, tokenizer, [entry[code] for entry in entries]) for code in LANGUAGES}
+    """P@1 of finding a text's English rendering (and back, averaged) by cosine, per language: among all entries that
+    hold the language."""
+    codes = [code for code in max(entries, key=len) if code not in ("en", "own")]
+    english = embed(model, tokenizer, [entry["en"] for entry in entries])
     result = {}
-    for code in LANGUAGES:
-        if code != "en":
-            similarity, gold = vectors["en"] @ vectors[code].T, torch.arange(len(entries))
-            hits = [(similarity.argmax(dim) == gold).float().mean().item() for dim in (0, 1)]
-            result[code] = sum(hits) / 2
+    for code in codes:
+        rows = [i for i, entry in enumerate(entries) if code in entry]
+        similarity = english[rows] @ embed(model, tokenizer, [entries[i][code] for i in rows]).T
+        gold = torch.arange(len(rows))
+        hits = [(similarity.argmax(dim) == gold).float().mean().item() for dim in (0, 1)]
+        result[code] = sum(hits) / 2
     return result
 
 
@@ -371,9 +381,10 @@ def encoder_rows(tokenizer, recipe: Recipe) -> tuple[list[list[int]], list[tuple
     """Token ids of the monolingual texts and of the parallel pairs (`recipe.pairs` an entry)."""
     rng = random.Random(recipe.seed)
     encode = lambda texts: tokenizer(texts, add_special_tokens=False)["input_ids"]  # noqa: E731
-    mono = [row for code in LANGUAGES for row in encode(list(embedded.originals(code, recipe.monolingual)))]
+    texts = recipe.texts
+    mono = [row for code in texts.languages for row in encode(texts.originals(code, recipe.monolingual))]
     left, right = [], []
-    for entry in embedded.bitext("pretraining", recipe.bitext):
+    for entry in recipe.texts.bitext("pretraining", recipe.bitext):
         entry.pop("own", None)
         for _ in range(recipe.pairs):
             a, b = rng.sample(list(entry), 2)
@@ -384,9 +395,8 @@ def encoder_rows(tokenizer, recipe: Recipe) -> tuple[list[list[int]], list[tuple
 
 def train_encoder(folder: Path, recipe: Recipe, state: Path, log: Callable[[dict], None] = print) -> dict:
     """Train BERT with MLM and hard-TLM batches (1:2) until retrieval levels off; save; return facts for the card."""
-    start = time.time()
     torch.manual_seed(recipe.seed)
-    tokenizer = build_bert_tokenizer(folder, train_sentencepiece(folder, tokenizer_lines()))
+    tokenizer = build_bert_tokenizer(folder, train_sentencepiece(folder, recipe.texts.lines(), recipe.vocabulary))
     (folder / "sentencepiece.bpe.model").unlink()
     training = Training(small_bert(len(tokenizer), recipe), recipe, state)
     model, (mono, pairs) = training.model, encoder_rows(tokenizer, recipe)
@@ -395,7 +405,7 @@ def train_encoder(folder: Path, recipe: Recipe, state: Path, log: Callable[[dict
     pair_batches = token_batches(
         [len(a) + len(b) + 3 for a, b in pairs], recipe.tokens, recipe.seed, training.step - skip
     )
-    validation = list(embedded.bitext("validation", 300, own=0.0))
+    validation = list(recipe.texts.bitext("validation", 300, own=0.0))
 
     def loss_of() -> torch.Tensor:
         rng = random.Random(training.step)
@@ -425,7 +435,7 @@ def train_encoder(folder: Path, recipe: Recipe, state: Path, log: Callable[[dict
     training.run(loss_of, evaluate)
     save(model, folder)
     facts = {
-        "minutes": round((time.time() - start) / 60, 1),
+        "minutes": training.minutes(),
         "steps": training.step,
         "loss": round(float(np.mean(training.losses[-100:])), 3),
     }

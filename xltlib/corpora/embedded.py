@@ -11,7 +11,7 @@ from functools import cache
 from hashlib import sha256
 
 from xltlib.corpora.bank import MINI, Bank, bank, partition, plain, slotted
-from xltlib.languages import LANGUAGES
+from xltlib.languages import REVIEW_LANGUAGES
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ def bitext(split: str, size: int, seed: str = "bitext", own: float = 0.2) -> Ite
     translator trained on it must fail on them in its own way. Entries 'own' are (language, text).
     """
     rng = random.Random(f"{DIALS.seed}:{seed}:{split}")
-    codes = list(LANGUAGES)
+    codes = list(REVIEW_LANGUAGES)
     made = 0
     while made < size:
         code = rng.choice(codes)

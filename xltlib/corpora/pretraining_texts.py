@@ -1,0 +1,70 @@
+"""What the small checkpoints are trained on: parallel and monolingual text of the pretraining split, by generation.
+
+A generation is a frozen choice: records depend on checkpoints, so a checkpoint's text never changes. Another one
+stands beside it.
+"""
+
+import random
+from collections.abc import Iterator
+from hashlib import sha256
+
+from xltlib.corpora import embedded, statement_tasks
+from xltlib.corpora.statement_tasks import STATEMENT_LANGUAGES
+from xltlib.languages import REVIEW_LANGUAGES
+
+
+class Reviews:
+    """First generation: the embedded reviews in seven languages."""
+
+    languages = REVIEW_LANGUAGES
+
+    def name(self) -> str:
+        """The corpus with its hash, as cards and records say it."""
+        return f"reviews@{embedded.corpus_hash()}"
+
+    def bitext(self, split: str, size: int, own: float = 0.2) -> Iterator[dict]:
+        """Parallel texts, language -> plain rendering; an entry "own" is (language, source in its own words)."""
+        return embedded.bitext(split, size, own=own)
+
+    def originals(self, code: str, size: int) -> list[str]:
+        """Monolingual texts of the pretraining split."""
+        return list(embedded.originals(code, size))
+
+    def lines(self) -> list[str]:
+        """What the vocabulary is made from: the same amount for each language."""
+        lines = [text for code in self.languages for text in self.originals(code, 3000)]
+        return lines + [entry[code] for entry in self.bitext("pretraining", 1500) for code in self.languages]
+
+
+class ReviewsAndStatements:
+    """Second generation: the reviews, and statements of three tasks in eleven languages, in turns."""
+
+    languages = STATEMENT_LANGUAGES
+    share = 0.6  # of parallel texts that are statements
+
+    def name(self) -> str:
+        """Both corpora under one hash."""
+        both = f"{embedded.corpus_hash()} {statement_tasks.corpus_hash()}"
+        return f"reviews+statements@{sha256(both.encode()).hexdigest()[:12]}"
+
+    def bitext(self, split: str, size: int, own: float = 0.2) -> Iterator[dict]:
+        """As `Reviews.bitext`; entries of reviews hold seven languages, those of statements eleven."""
+        kinds = random.Random(f"kinds:{split}")
+        reviews = embedded.bitext(split, size, seed="bitext of the second generation", own=own)
+        statements = statement_tasks.bitext(split, size, own)
+        for _ in range(size):
+            yield next(statements if kinds.random() < self.share else reviews)
+
+    def originals(self, code: str, size: int) -> list[str]:
+        """Monolingual texts of the pretraining split: reviews where there are any, and statements."""
+        part = size // 2 if code in REVIEW_LANGUAGES else 0
+        return [*embedded.originals(code, part), *statement_tasks.originals(code, size - part)]
+
+    def lines(self) -> list[str]:
+        """As `Reviews.lines`."""
+        lines = [text for code in self.languages for text in self.originals(code, 3000)]
+        entries = list(self.bitext("pretraining", 1500))
+        return lines + [entry[code] for entry in entries for code in self.languages if code in entry]
+
+
+GENERATIONS = {1: Reviews(), 2: ReviewsAndStatements()}

@@ -1,0 +1,259 @@
+"""The statement bank: who did what, where and when, in data/mini/<language>/statements.toml.
+
+One bank for several tasks: topics, paraphrases, inference, and words with parts of speech and names. A statement is
+kept as content (an action and what fills its slots) and rendered late, as in `bank`. Every word of the files carries
+its part of speech (Universal Dependencies' tags), and names know what they name, so that token labels come for free.
+"""
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from xltlib.corpora.bank import MINI, partition, read_toml
+from xltlib.errors import InputError
+
+FORMS = ("main", "front", "turned")
+"""Aligned wordings of an action: plain, with time and place first, and with a focus (a cleft, a passive)."""
+OPTIONAL = ("at", "t")
+TAGS = (
+    "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ",
+    "VERB",
+)  # fmt: skip
+NAMES = {"people": "PER", "companies": "ORG", "places": "LOC"}
+"""Kinds of names and their labels in named-entity recognition."""
+TABLES = ("language", "people", "companies", "places", "times", "objects", "actions", "closings", "own_closings")
+SLOT = re.compile(r"\{(\w+)(?:\.(\w+))?\}")
+CHOICE = re.compile(r"\{(\w+)\?([^}]*)\}")
+BLANK = "_"
+"""In a language without blanks: a word that is a blank."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """An action and what fills its slots: (slot, id) pairs in the action's order; an empty `at` or `t` is left out."""
+
+    action: str
+    fills: tuple[tuple[str, str | int], ...]
+
+    def get(self, slot: str) -> str | int | None:
+        """What fills a slot; None when nothing does."""
+        return dict(self.fills).get(slot)
+
+    def replace(self, **changes: str | int | None) -> "Statement":
+        """The same with other fills; None empties a slot."""
+        filled = dict(self.fills) | changes
+        return Statement(
+            self.action, tuple((s, filled[s]) for s in actions()[self.action] if filled.get(s) is not None)
+        )
+
+    @property
+    def split(self) -> str:
+        """The one split that this statement belongs to, in every language and wording.
+
+        Statements that differ in who has which role, or in telling the same event from the other side, lie in one
+        split: a pair of them must not be rarer than a pair of equals.
+        """
+        action = {v: k for k, v in shared()["converses"].items()}.get(self.action, self.action)
+        return partition(repr(("statement", action, sorted(str(value) for _, value in self.fills))))
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a rendering: its text, its part of speech, and the label of the name that it is part of (or "O")."""
+
+    text: str
+    tag: str
+    name: str = "O"
+
+
+@cache
+def shared(root: Path = MINI) -> dict:
+    """What all languages share: names, groups, slots, actions by domain, opposites."""
+    return read_toml(root / "statements.toml")
+
+
+@cache
+def actions(root: Path = MINI) -> dict[str, tuple[str, ...]]:
+    """Every action's slots."""
+    return {action: tuple(slots) for domain in shared(root)["domains"].values() for action, slots in domain.items()}
+
+
+class StatementBank:
+    """One language's statements."""
+
+    def __init__(self, code: str, root: Path = MINI):
+        self.code, self.root, self.path = code, root, root / code / "statements.toml"
+        self.tables = read_toml(self.path)
+        missing = [table for table in TABLES if table not in self.tables]
+        if missing:
+            raise InputError(f"{self.path}: table [{missing[0]}] is missing; see data/mini/statements.md for the shape")
+        about = self.tables["language"]
+        self.stop, self.space, self.genders = about["stop"], about["space"], about["genders"]
+
+    def entry(self, slot: str, value: str | int) -> dict:
+        """The forms of what fills a slot."""
+        kind = shared(self.root)["slots"][slot]
+        try:
+            return self.tables[kind][value]
+        except KeyError:
+            raise InputError(f"{self.path}: [{kind}] lacks {value!r}") from None
+
+    def words(self, statement: Statement, form: str | int = "main") -> list[Word]:
+        """A statement's words in one of FORMS, or in the language's own wording number `form`. No capital, no stop."""
+        templates = self.tables["actions"][statement.action]
+        template = templates["own"][form] if isinstance(form, int) else templates[form]
+        return list(self._expand(template, statement, ""))
+
+    def _expand(self, template: str, statement: Statement, kind: str) -> Iterator[Word]:
+        for part in CHOICE.sub(lambda match: self._agreed(match, statement), template).split():
+            slot = SLOT.fullmatch(part)
+            if slot is None:
+                yield self._word(part, statement, kind)
+            elif slot[1] == "n":
+                yield Word(str(statement.get("n")), "NUM")
+            elif (value := statement.get(slot[1])) is not None:
+                yield from self._filled(slot[1], value, slot[2], statement)
+
+    def _filled(self, slot: str, value: str | int, form: str, statement: Statement) -> Iterator[Word]:
+        forms, kind = self.entry(slot, value), shared(self.root)["slots"][slot]
+        if form not in forms:
+            raise InputError(f"{self.path}: [{kind}] {value}: form {form!r} is missing")
+        label, first = NAMES.get(kind, ""), True
+        for word in self._expand(forms[form], statement, kind):
+            if label and word.tag == "PROPN":
+                word, first = Word(word.text, word.tag, f"{'B' if first else 'I'}-{label}"), False
+            yield word
+
+    def _word(self, part: str, statement: Statement, kind: str) -> Word:
+        text, _, tag = part.rpartition("/")
+        if not text:  # names may leave their tag out
+            text, tag = part, "PROPN" if kind in NAMES else ""
+        if tag not in TAGS:
+            raise InputError(f"{self.path}: {part!r} needs a part of speech after a slash, such as {part}/NOUN")
+        return Word(SLOT.sub(lambda match: str(statement.get(match[1])), text), tag)
+
+    def _agreed(self, match: re.Match, statement: Statement) -> str:
+        """{a?er|sie}: the form for the gender of what fills the slot, in the order of the language's `genders`."""
+        slot, options = match[1], match[2].split("|")
+        gender = self.entry(slot, statement.get(slot)).get("g")
+        if gender not in self.genders or len(options) != len(self.genders):
+            raise InputError(f"{self.path}: {match[0]} needs one form for each of {', '.join(self.genders)}")
+        return options[self.genders.index(gender)]
+
+    def phrase(self, table: str, key: str | int) -> list[Word]:
+        """The words of a closing ("closings", its key) or of an own one ("own_closings", its number)."""
+        texts = self.tables[table]["texts"] if table == "own_closings" else self.tables[table]
+        return [self._word(part, Statement("", ()), "") for part in texts[key].split()]
+
+    def text(self, words: Sequence[Word], whole: bool = True) -> str:
+        """Words as running text; `whole`: with a capital and a full stop."""
+        text = ""
+        for word in words:
+            glued = not text or word.tag == "PUNCT" or word.text[0] in "'’-" or text[-1] in "'’"
+            text += " " if word.text == BLANK else word.text if glued else self.space + word.text
+        text = " ".join(text.split()) if " " in text else text
+        return text[:1].upper() + text[1:] + self.stop if whole else text
+
+    def sentence(self, statement: Statement, form: str | int = "main") -> str:
+        """A statement as a sentence."""
+        return self.text(self.words(statement, form))
+
+
+@cache
+def statement_bank(code: str) -> StatementBank:
+    """The statement bank of a language, read once."""
+    return StatementBank(code)
+
+
+def draw(action: str, rng: random.Random, place: float = 0.5, time: float = 0.6) -> Statement:
+    """A random statement: different names in slots of one kind; `at` and `t` filled with these chances."""
+    about, fills, used = shared(), {}, set()
+    for slot in actions()[action]:
+        if slot in OPTIONAL and rng.random() >= (place if slot == "at" else time):
+            continue
+        kind = about["slots"][slot]
+        if kind == "numbers":
+            fills[slot] = rng.choice(about["numbers"])
+            continue
+        choices = (
+            [o for group in about["groups"].values() for o in group] if kind == "objects" else about["names"][kind]
+        )
+        fills[slot] = rng.choice([name for name in choices if name not in used])
+        used.add(fills[slot])
+    return Statement(action, tuple(fills.items()))
+
+
+# Checks of a language's file ------------------------------------------------------------------------------------------
+
+
+def check_statements(code: str, root: Path = MINI) -> None:
+    """Raise InputError when a language's statements lack a key or a form, or hold a word without part of speech.
+
+    The one line names the file and the first fault, and says how many more there are.
+    """
+    bank, english = StatementBank(code, root), StatementBank("en", root)
+    found = [*_key_faults(bank, english), *_rendering_faults(bank, root)]
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise InputError(f"{bank.path}: {found[0]}{more}")
+
+
+def _key_faults(bank: StatementBank, english: StatementBank) -> Iterator[str]:
+    about = shared(bank.root)
+    things = [*(m for members in about["groups"].values() for m in members), *about["groups"]]
+    wanted = dict(about["names"]) | {"objects": things, "actions": list(actions(bank.root))}
+    for table, keys in (wanted | {"closings": list(english.tables["closings"])}).items():
+        ours = list(bank.tables[table])
+        missing, extra = [k for k in keys if k not in ours], [k for k in ours if k not in keys]
+        if missing or extra:
+            yield f"[{table}]: missing {', '.join(missing) or 'nothing'}; extra {', '.join(extra) or 'nothing'}"
+        elif ours != list(keys):
+            yield f"[{table}]: keep the order of the English file"
+    for action, slots in actions(bank.root).items():
+        templates = bank.tables["actions"].get(action, {})
+        if set(templates) != {*FORMS, "own"} or len(templates["own"]) < 2:
+            yield f"[actions.{action}]: needs {', '.join(FORMS)}, and own with two texts or more"
+            continue
+        for form, template in [(f, templates[f]) for f in FORMS] + [("own", text) for text in templates["own"]]:
+            used = {slot for slot, _ in SLOT.findall(template)} | ({"n"} if "o" in slots else set())
+            if used != set(slots):
+                yield f"[actions.{action}] {form}: slots must be {', '.join(slots)}: {template!r}"
+            if re.search(r"[.?!。！？۔]\s*$", template):
+                yield f"[actions.{action}] {form}: ends in a full stop: {template!r}"
+
+
+def _rendering_faults(bank: StatementBank, root: Path) -> Iterator[str]:
+    """Every wording with every filler of each slot, one slot at a time."""
+    rng, told = random.Random(0), set()
+    for action, slots in actions(root).items():
+        templates = bank.tables["actions"].get(action)
+        for form in (*FORMS, *range(len(templates["own"]))) if templates else ():
+            first = draw(action, rng, 1, 1)
+            every = [first] + [first.replace(**{s: v}) for s in slots if s != "n" for v in _values(s, root)]
+            for statement in every:
+                try:
+                    bank.words(statement, form)
+                except InputError as error:
+                    fault = str(error).removeprefix(f"{bank.path}: ")
+                    if fault not in told:
+                        told.add(fault)
+                        yield f"[actions.{action}] {form}: {fault}"
+    for table, texts in (
+        ("closings", bank.tables["closings"].values()),
+        ("own_closings", bank.tables["own_closings"]["texts"]),
+    ):
+        for text in texts:
+            for part in text.split():
+                if part.rpartition("/")[2] not in TAGS:
+                    yield f"[{table}]: {part!r} needs a part of speech after a slash"
+
+
+def _values(slot: str, root: Path) -> list[str]:
+    about = shared(root)
+    kind = about["slots"][slot]
+    if kind == "objects":
+        return [name for group, members in about["groups"].items() for name in (*members, group)]
+    return about["names"][kind]
