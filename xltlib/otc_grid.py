@@ -77,7 +77,7 @@ def full_grid(at: str, seeds: int = REFERENCE_SEEDS) -> list[RunSpec]:
     return list(dict.fromkeys(runs))
 
 
-RATES = (3e-4, 1e-3, 2e-3, 3e-3, 5e-3)
+RATES = (1e-3, 2e-3, 3e-3, 5e-3, 8e-3, 1.2e-2)
 
 
 def learning_rates(at: str, seeds: int = 3) -> list[RunSpec]:

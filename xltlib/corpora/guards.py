@@ -4,8 +4,9 @@ A guard raises InputError in one line that names the file, the row (counted from
 Most of them exist because such files are in use: placeholder test labels, shifted label files, re-encoded text.
 """
 
+import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,31 @@ class Example:
     text: str
     label: int
     language: str
+
+
+class Kept(list):
+    """A file's examples, and under `left_out` how many of its rows are not among them, by reason."""
+
+    def __init__(self, examples: Iterable = (), left_out: Mapping[str, int] | None = None) -> None:
+        super().__init__(examples)
+        self.left_out = dict(left_out or {})
+
+
+def sift(read: Sequence[tuple[int, object]], path: Path) -> Kept:
+    """The examples among (row, example or the reason to leave it out); one line on stderr counts the others."""
+    reasons = Counter(found for _, found in read if isinstance(found, str))
+    if reasons:
+        first = next(row for row, found in read if isinstance(found, str))
+        counts = ", ".join(f"{count} with {reason}" for reason, count in reasons.items())
+        print(f"{path}: {reasons.total()} of {len(read)} rows left out: {counts}; first row {first}", file=sys.stderr)
+    return Kept((found for _, found in read if not isinstance(found, str)), reasons)
+
+
+def choice(value: str | int, names: Iterable[str | int], what: str) -> str | int:
+    """The value, if it is one of the names; InputError lists them when it is not."""
+    if value not in (names := list(names)):
+        raise InputError(f"unknown {what} {value!r}: use one of {', '.join(map(str, names))}")
+    return value
 
 
 def read_text(path: Path, remedy: str = "check the path") -> str:
@@ -85,11 +111,18 @@ def check(examples: Sequence[Example], path: Path, *, test: bool = False, first_
     for row, example in enumerate(examples, first_row):
         if not example.text.strip():
             raise InputError(f"{path}, row {row}: the text is empty; remove the row (and its label) or fill it in")
-    if len({example.label for example in examples}) == 1:
-        last = first_row + len(examples) - 1
-        what = "placeholders? take the released test labels, or the validation split" if test else "add other classes"
-        raise InputError(f"{path}, rows {first_row} to {last}: every label is the same ({examples[0].label}); {what}")
+    several_classes(examples, path, first_row, first_row + len(examples) - 1, test=test)
     return examples
+
+
+def several_classes(examples: Sequence, path: Path, first_row: int, last_row: int, *, test: bool = False) -> None:
+    """Refuse examples (of the rows named) whose labels are all the same; `test` as for `check`."""
+    if not examples:
+        raise InputError(f"{path}: no row of {first_row} to {last_row} can be used; check that it is the right file")
+    if len({example.label for example in examples}) == 1:
+        what = "placeholders? take the released test labels, or the validation split" if test else "add other classes"
+        label = examples[0].label
+        raise InputError(f"{path}, rows {first_row} to {last_row}: every label is the same ({label}); {what}")
 
 
 def balanced(examples: Sequence[Example], classes: int, path: Path) -> None:
