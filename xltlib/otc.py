@@ -8,6 +8,7 @@ first run that computes them.
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
+import joblib
 import torch
 
 from xltlib import evaluation, geometry, regimes, training
@@ -268,13 +269,24 @@ def pair_geometry(model: Classifier, encode, s: dict, at: Scale) -> list[dict]:
     return rows
 
 
-def prepare(specs: Iterable[RunSpec]) -> None:
-    """Translate every text that the specs need, each once, before a grid starts."""
-    for settings in {canonical(spec.settings): spec.settings for spec in specs}.values():
-        if settings["quality"]:
-            for split in ("train", "validation"):
-                _groups(settings, split)
-            if settings["regime"] == "mixed":
-                data = data_of(scale(settings["scale"]), settings["source"], "validation")
-                for target in [code for code in settings["languages"] if code != settings["source"]]:
-                    translate_with(settings["scale"], settings["quality"])(list(data.texts), settings["source"], target)
+def prepare(specs: Iterable[RunSpec], jobs: int = 1) -> None:
+    """Translate every text that the specs need, each once, before a grid starts; in `jobs` processes."""
+    wanted = {canonical(spec.settings): spec.settings for spec in specs if spec.settings["quality"]}.values()
+    whole = [s for s in wanted if s["regime"] == "translated-only"]
+    for part in (whole, [s for s in wanted if s not in whole]):  # the others need a part of the same translations
+        if jobs == 1 or len(part) == 1:
+            for settings in part:
+                translate_for(settings)
+        elif part:
+            with joblib.parallel_config("loky", inner_max_num_threads=1):
+                joblib.Parallel(n_jobs=jobs)(joblib.delayed(translate_for)(settings) for settings in part)
+
+
+def translate_for(settings: dict) -> None:
+    """Translate what one condition needs: training and validation texts, and the pairs whose geometry is measured."""
+    for split in ("train", "validation"):
+        _groups(settings, split)
+    if settings["regime"] == "mixed":
+        data = data_of(scale(settings["scale"]), settings["source"], "validation")
+        for target in [code for code in settings["languages"] if code != settings["source"]]:
+            translate_with(settings["scale"], settings["quality"])(list(data.texts), settings["source"], target)

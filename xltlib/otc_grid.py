@@ -99,7 +99,7 @@ def complete(records: Store, at: str, jobs: int = 1) -> None:
     if at == "smoke":
         raise InputError("grid 'full' at scale smoke: its runs are no results; use --scale mini (or paper)")
     for name, wanted in ((f"{reference_name(at)}-rates", learning_rates(at)), (reference_name(at), full_grid(at))):
-        otc.prepare(records.missing_in_reference(name, wanted))
+        otc.prepare(records.missing_in_reference(name, wanted), jobs)
         records.complete_reference(name, wanted, otc.run, jobs=jobs)
 
 

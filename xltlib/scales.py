@@ -43,14 +43,14 @@ MINI = Scale(
     translator="mini-m2m",
     compute_type="int8",
     beam=5,
-    train_size=600,
+    train_size=1600,
     validation_size=250,
     test_size=1000,
     epochs=5,
     batch=32,
-    learning_rate=3e-3,  # best of 3e-4, 1e-3, 2e-3, 3e-3 on English validation reviews, trained on English (2 seeds)
+    learning_rate=5e-3,  # the best of otc_grid.RATES on English validation reviews, trained on English
     pooling="mean",  # the small encoder's pretraining never trains [CLS] as a summary
-    frozen_layers=2,  # embeddings and lower half: they carry the alignment, and their output is computed once
+    frozen_layers=3,  # all but the last of four: their output is computed once, which halves the cost of a run
     seeds=3,
     contrast_seeds=5,
 )

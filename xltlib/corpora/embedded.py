@@ -33,7 +33,7 @@ class Dials:
 DIALS = Dials()
 RULES = 2
 """Version of the generating rules in this file: raise it when the same files and dials give other texts."""
-SIZES = {"train": 800, "validation": 250, "test": 1000}
+SIZES = {"train": 1600, "validation": 250, "test": 1000}
 
 
 @dataclass(frozen=True)
@@ -257,8 +257,8 @@ def bitext(split: str, size: int, seed: str = "bitext", own: float = 0.2) -> Ite
 @cache
 def corpus_hash() -> str:
     """Twelve hex digits over the bank's files, the rules' version and the dials: a record with another one is out of
-    date."""
-    digest = sha256(repr((RULES, sorted(asdict(DIALS).items()), SIZES)).encode())
+    date. Sizes do not count: another size is the beginning of the same reviews, and a run's settings name it."""
+    digest = sha256(repr((RULES, sorted(asdict(DIALS).items()))).encode())
     for path in sorted(MINI.rglob("reviews.toml")):
         digest.update(path.relative_to(MINI).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:12]

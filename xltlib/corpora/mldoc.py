@@ -20,7 +20,7 @@ SPLITS = {"train": "train", "validation": "dev", "test": "test"}
 SIZES = (1000, 2000, 5000, 10000)
 CLASSES = ("CCAT", "ECAT", "GCAT", "MCAT")
 TOPICS = ".//codes[@class='bip:topics:1.0']/code"
-INDEX = re.compile(r"([A-Za-z0-9]+)-([A-Za-z0-9]+)")
+INDEX = re.compile(r"([A-Za-z0-9]+)-([0-9]+(?:newsML)?)")
 BYTES = re.compile(r"b(['\"]).*\1")
 ENCODING = re.compile(rb"\s*<\?xml[^>]*encoding=[\"']([A-Za-z0-9._-]+)[\"']")
 

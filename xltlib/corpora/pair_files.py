@@ -64,11 +64,10 @@ def pawsx(folder: Path, language: str, split: str) -> Kept:
 def xnli(folder: Path, language: str, split: str) -> Kept:
     """Premise and hypothesis of XNLI (Conneau et al. 2018): entailment 0, neutral 1, contradiction 2.
 
-    `folder` holds XNLI-1.0/xnli.{dev,test}.tsv, with all languages in one file, of whose 19 columns language, gold_label,
+    `folder` holds XNLI-1.0/xnli.{dev,test}.tsv, all languages in one file, of whose 19 columns language, gold_label,
     sentence1 and sentence2 are read by name; and XNLI-MT-1.0/multinli/multinli.train.<language>.tsv, with the header
-    premise, hypo, label, machine-translated but for English, which may write contradictory for contradiction. Rows with
-    the gold label - are left out; so are rows with an empty sentence where a machine translated. InputError as for
-    `pawsx`.
+    premise, hypo, label, machine-translated but for English. Contradictory counts as contradiction. Rows with the gold
+    label - are left out; so are rows with an empty sentence where a machine translated. InputError as for `pawsx`.
     """
     part = XNLI_SPLITS[choice(split, XNLI_SPLITS, "split")]
     choice(language, XNLI_LANGUAGES, "language of XNLI")
