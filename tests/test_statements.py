@@ -13,7 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from xltlib.corpora import statement_tasks as tasks
 from xltlib.corpora import statements
 from xltlib.corpora.bank import MINI
-from xltlib.corpora.statements import FORMS, Statement, actions, check_statements, draw, shared, statement_bank
+from xltlib.corpora.statement_check import check_statements
+from xltlib.corpora.statements import FORMS, Statement, actions, draw, shared, statement_bank
 from xltlib.errors import InputError
 
 CODES = tuple(sorted(path.parent.name for path in MINI.glob("*/statements.toml")))

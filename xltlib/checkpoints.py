@@ -38,6 +38,7 @@ WHAT = {
     "mini-m2m-undertrained": "`mini-m2m` stopped early, on purpose: a poor translator.",
     "mini-mbert": "A multilingual encoder of BERT's architecture, trained with MLM and hard TLM.",
 }
+EARLY = "-undertrained"
 RULES = {
     "mini-m2m": "a fixed number of steps, set before any classifier was trained.",
     "mini-m2m-undertrained": f"step {pretraining.UNDERTRAINED_STEPS} of the same training.",
@@ -54,28 +55,30 @@ def build(name: str, folder: Path = FOLDER, state: Path = BUILD / "training") ->
     A run that was killed goes on from `state`. The weights are the same on the same machine and packages; elsewhere
     they may differ in the last digits, and their hash then differs too: records name the hash they were made with.
     """
-    if name not in CHECKPOINTS:
-        raise InputError(f"unknown checkpoint {name!r}: use one of {', '.join(CHECKPOINTS)}")
+    names = [*pretraining.RECIPES, "mini-m2m" + EARLY]
+    if name not in names:
+        raise InputError(f"unknown checkpoint {name!r}: use one of {', '.join(names)}")
+    recipe = pretraining.RECIPES[name.removesuffix(EARLY)]
     torch.set_num_threads(1)
-    if name == "mini-mbert":
-        facts = pretraining.train_encoder(state / name, pretraining.ENCODER, state / f"{name}.safetensors")
-        finish(state / name, pretraining.ENCODER, facts)
-        put(state / name, folder)
-        return folder / name
-    good, early = state / "mini-m2m", state / "mini-m2m-undertrained"
-    facts = pretraining.train_translator(good, pretraining.TRANSLATOR, state / "mini-m2m.safetensors", early)
-    for made in (early, good):
-        finish(made, pretraining.TRANSLATOR, facts)
-        put(made, folder)
-    canary = translation.translator("ctranslate2", folder / "mini-m2m", compute_type="float32", memory=None)
-    translation.write_canary(folder / "mini-m2m" / "canary.json", canary, CANARY)
+    made, saved = state / name.removesuffix(EARLY), state / f"{name.removesuffix(EARLY)}.safetensors"
+    if "mbert" in name:
+        finish(made, recipe, pretraining.train_encoder(made, recipe, saved))
+        return put(made, folder)
+    early = state / f"{made.name}{EARLY}" if f"{made.name}{EARLY}" in CHECKPOINTS else None
+    facts = pretraining.train_translator(made, recipe, saved, early)
+    for part in filter(None, (early, made)):
+        finish(part, recipe, facts)
+        put(part, folder)
+    canary = translation.translator("ctranslate2", folder / made.name, compute_type="float32", memory=None)
+    translation.write_canary(folder / made.name / "canary.json", canary, CANARY)
     return folder / name
 
 
-def put(made: Path, folder: Path) -> None:
+def put(made: Path, folder: Path) -> Path:
     """Move a finished checkpoint to where it belongs; until then the old one stays whole."""
     shutil.rmtree(folder / made.name, ignore_errors=True)
     shutil.move(made, folder / made.name)
+    return folder / made.name
 
 
 def finish(folder: Path, recipe: pretraining.Recipe, facts: dict) -> None:
@@ -87,8 +90,9 @@ def finish(folder: Path, recipe: pretraining.Recipe, facts: dict) -> None:
         "transformers": transformers.__version__,
     }
     write_manifest(folder, **about, versions=versions)
+    kind = folder.name.removesuffix(f"-{recipe.generation}")
     text = CARD.format(
-        name=folder.name, what=WHAT[folder.name], rule=RULES[folder.name], corpus=recipe.texts.name(),
+        name=folder.name, what=WHAT[kind], rule=RULES[kind], corpus=recipe.texts.name(),
         seed=recipe.seed,
         minutes=facts["minutes"], machine=f"a {platform.machine()} processor",
         languages=", ".join(recipe.texts.languages),

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -102,6 +103,8 @@ def _outcomes(store: Any, specs: list[RunSpec], run: Run, jobs: int, cluster: st
     else:
         with joblib.parallel_config("loky", inner_max_num_threads=1):
             pool = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+        # loky replaces a worker that has grown by 300 MB, which ours do when they fill their caches, and warns of it
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
         # closing: on Ctrl-C the pool is torn down at once, not when Python gets to it
         with closing(pool(joblib.delayed(_in_worker)(os.getpid(), store, run, spec) for spec in specs)) as outcomes:
             yield from outcomes

@@ -11,7 +11,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +67,14 @@ TRANSLATOR = Recipe(steps=2400, cooldown=400, learning_rate=2e-3, tokens=2000, b
 UNDERTRAINED_STEPS = 800
 """The under-trained translator is `mini-m2m` itself, stopped at this step."""
 ENCODER = Recipe(steps=22000, cooldown=2000, learning_rate=1.5e-3, tokens=2000, bitext=16000, pairs=4, monolingual=5000)
+
+RECIPES = {
+    "mini-m2m": TRANSLATOR,
+    "mini-mbert": ENCODER,
+    "mini-m2m-2": replace(TRANSLATOR, generation=2, vocabulary=9000, steps=5000, cooldown=800, bitext=24000, pairs=3),
+    "mini-mbert-2": replace(ENCODER, generation=2, vocabulary=9000, bitext=24000),
+}
+"""What `xlt models build` can make. A number is the generation; the first has none."""
 
 
 def train_sentencepiece(folder: Path, lines: list[str], size: int = VOCABULARY) -> sentencepiece.SentencePieceProcessor:

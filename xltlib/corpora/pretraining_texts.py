@@ -8,8 +8,8 @@ import random
 from collections.abc import Iterator
 from hashlib import sha256
 
-from xltlib.corpora import embedded, statement_tasks
-from xltlib.corpora.statement_tasks import STATEMENT_LANGUAGES
+from xltlib.corpora import embedded, statement_text
+from xltlib.corpora.statement_text import STATEMENT_LANGUAGES
 from xltlib.languages import REVIEW_LANGUAGES
 
 
@@ -44,21 +44,22 @@ class ReviewsAndStatements:
 
     def name(self) -> str:
         """Both corpora under one hash."""
-        both = f"{embedded.corpus_hash()} {statement_tasks.corpus_hash()}"
+        both = f"{embedded.corpus_hash()} {statement_text.corpus_hash()}"
         return f"reviews+statements@{sha256(both.encode()).hexdigest()[:12]}"
 
     def bitext(self, split: str, size: int, own: float = 0.2) -> Iterator[dict]:
         """As `Reviews.bitext`; entries of reviews hold seven languages, those of statements eleven."""
         kinds = random.Random(f"kinds:{split}")
         reviews = embedded.bitext(split, size, seed="bitext of the second generation", own=own)
-        statements = statement_tasks.bitext(split, size, own)
+        statements = statement_text.bitext(split, size, own)
         for _ in range(size):
             yield next(statements if kinds.random() < self.share else reviews)
 
     def originals(self, code: str, size: int) -> list[str]:
         """Monolingual texts of the pretraining split: reviews where there are any, and statements."""
-        part = size // 2 if code in REVIEW_LANGUAGES else 0
-        return [*embedded.originals(code, part), *statement_tasks.originals(code, size - part)]
+        if code not in REVIEW_LANGUAGES:
+            return list(statement_text.originals(code, size))
+        return [*embedded.originals(code, size // 2), *statement_text.originals(code, size - size // 2)]
 
     def lines(self) -> list[str]:
         """As `Reviews.lines`."""
