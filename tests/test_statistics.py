@@ -161,3 +161,9 @@ def test_majority_baseline():
     assert st.majority_baseline([1, 1, 2, 3]) == 0.5
     with pytest.raises(InputError, match="no labels"):
         st.majority_baseline([])
+
+
+@pytest.mark.parametrize(("p", "printed"), [(0.0351, "p = 0.035"), (0.0004, "p < 0.001"), (0.001, "p = 0.001")])
+def test_a_small_p_is_not_printed_as_zero(p, printed):
+    found = st.Coefficient("with_otc", 0.018, 0.003, 0.0131, 0.0239, p, 350, "OLS")
+    assert found.interval() == f"95 % CI +0.013 to +0.024, {printed}, 350 rows"

@@ -76,6 +76,11 @@ class Coefficient:
     reason: str = ""
     messages: tuple[str, ...] = field(default=())
 
+    def interval(self) -> str:
+        """Its 95 % CI, p-value and number of rows, as a sentence has them; p below 0.001 is not printed as zero."""
+        p = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.3f}"
+        return f"95 % CI {self.low:+.3f} to {self.high:+.3f}, {p}, {self.n} rows"
+
     @property
     def summary(self) -> Summary:
         """The same as a Summary (sd is nan: a coefficient has a standard error), for `published.verdict`."""
