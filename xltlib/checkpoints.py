@@ -21,9 +21,10 @@ CARD = """# {name}
   on one thread of {machine}, Python {python}, torch {torch}, transformers {transformers}.
 - **Languages**: {languages}. **Vocabulary**: {vocabulary} pieces asked for, one SentencePiece model for all.
 - **Files**: half-precision safetensors; `checkpoint.json` holds every file's sha256, the recipe and the training curve.
-- **Licence**: Apache-2.0. **Use**: this course. It knows product reviews written by this project, and nothing else.
+- **Licence**: Apache-2.0. **Use**: this course. It knows {knows} written by this project, and nothing else.
 - **Budget**: {rule}
 """
+KNOWS = {1: "product reviews", 2: "product reviews and short statements of news and daily life"}
 CANARY = (
     ("en", "de", "The battery lasts two days."),
     ("de", "fr", "Die Lieferung war pünktlich."),
@@ -32,7 +33,17 @@ CANARY = (
     ("zh", "es", "说明书很清楚。"),
     ("es", "en", "La cremallera se atasca a menudo."),
 )
-"""Plain sentences whose translations are stored beside `mini-m2m`."""
+CANARIES = {
+    1: CANARY,
+    2: (
+        *CANARY,
+        ("en", "ko", "Laura bought 7 oranges from David in Tokyo yesterday."),
+        ("it", "en", "Nordwind ha acquisito Solara la settimana scorsa."),
+        ("en", "th", "Anna visited Omar in Paris in June."),
+        ("en", "ar", "Kolibri opened 8 factories in Cairo last year."),
+    ),
+}
+"""Plain sentences, by generation, whose translations are stored beside the translator."""
 WHAT = {
     "mini-m2m": "A many-to-many translator of M2M100's architecture, trained on a limited bitext of plain wordings.",
     "mini-m2m-undertrained": "`mini-m2m` stopped early, on purpose: a poor translator.",
@@ -70,7 +81,7 @@ def build(name: str, folder: Path = FOLDER, state: Path = BUILD / "training") ->
         finish(part, recipe, facts)
         put(part, folder)
     canary = translation.translator("ctranslate2", folder / made.name, compute_type="float32", memory=None)
-    translation.write_canary(folder / made.name / "canary.json", canary, CANARY)
+    translation.write_canary(folder / made.name / "canary.json", canary, CANARIES[recipe.generation])
     return folder / name
 
 
@@ -83,19 +94,19 @@ def put(made: Path, folder: Path) -> Path:
 
 def finish(folder: Path, recipe: pretraining.Recipe, facts: dict) -> None:
     """Write checkpoint.json and the card of a trained checkpoint."""
-    about = {"recipe": asdict(recipe), "corpus": recipe.texts.name(), "facts": facts}
+    about = {"languages": list(recipe.texts.languages), "recipe": asdict(recipe), "corpus": recipe.texts.name()}
     versions = {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
-    write_manifest(folder, **about, versions=versions)
+    write_manifest(folder, **about, facts=facts, versions=versions)
     kind = folder.name.removesuffix(f"-{recipe.generation}")
     text = CARD.format(
         name=folder.name, what=WHAT[kind], rule=RULES[kind], corpus=recipe.texts.name(),
         seed=recipe.seed,
         minutes=facts["minutes"], machine=f"a {platform.machine()} processor",
-        languages=", ".join(recipe.texts.languages),
+        languages=", ".join(recipe.texts.languages), knows=KNOWS[recipe.generation],
         vocabulary=recipe.vocabulary, **versions,
     )  # fmt: skip
     (folder / "README.md").write_text(text, encoding="utf-8")

@@ -12,8 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from xltlib.errors import InputError
-from xltlib.languages import REVIEW_LANGUAGES
-from xltlib.models import CHECKPOINTS
+from xltlib.models import CHECKPOINTS, languages_of
 from xltlib.scales import BUILD
 from xltlib.translation_models import check_language_tokens, convert, find_checkpoint
 
@@ -64,7 +63,7 @@ class CheckpointEngine(Engine):
             raise InputError(f"max_length={max_length}: use at least 4 tokens (language, text, end of sentence)")
         self.folder, self.model = find_checkpoint(str(model), revision)
         self.max_length = max_length
-        self.known = tuple(REVIEW_LANGUAGES) if str(model) in CHECKPOINTS else None
+        self.known = languages_of(str(model)) if str(model) in CHECKPOINTS else None
         self._sentencepiece = None
 
     def fingerprint(self, source: str, target: str) -> str:

@@ -14,7 +14,7 @@ from xltlib.errors import InputError
 from xltlib.hub import hub_folder
 from xltlib.scales import DATA
 
-CHECKPOINTS = ("mini-m2m", "mini-m2m-undertrained", "mini-mbert")
+CHECKPOINTS = ("mini-m2m", "mini-m2m-undertrained", "mini-mbert", "mini-m2m-2", "mini-mbert-2")
 FOLDER = DATA / "checkpoints"
 TOKENIZER_FILES = (
     "tokenizer_config.json", "tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "special_tokens_map.json",
@@ -60,6 +60,12 @@ def fingerprint(name: str) -> str:
         return name
     hashes = json.dumps(_hashes(verify_checkpoint(name)), sort_keys=True)
     return f"{name}@{sha256(hashes.encode()).hexdigest()[:8]}"
+
+
+def languages_of(name: str) -> tuple[str, ...]:
+    """The languages that a shipped checkpoint was trained on."""
+    path = verify_checkpoint(name) / "checkpoint.json"
+    return tuple(json.loads(path.read_text(encoding="utf-8"))["languages"])
 
 
 def write_manifest(folder: Path, **facts) -> None:
