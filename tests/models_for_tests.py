@@ -9,7 +9,7 @@ from pathlib import Path
 import sentencepiece
 import torch
 
-from xltlib import pretraining
+from xltlib import musc_training, pretraining
 from xltlib.corpora import embedded
 from xltlib.models import Classifier, HeadSettings, load_encoder, load_tokenizer
 from xltlib.pretraining import Recipe
@@ -58,20 +58,49 @@ def bert_folder() -> Path:
     return folder
 
 
-@cache
-def distilbert_folder() -> Path:
-    """A checkpoint of the class and layout of distilbert-base-multilingual-cased, with random weights."""
-    from transformers import BertTokenizerFast, DistilBertConfig, DistilBertModel
+def wordpieces(folder: Path) -> int:
+    """Write a cased WordPiece tokenizer of letters in the hub's layout; the size of its vocabulary."""
+    from transformers import BertTokenizerFast
 
-    folder = _folder() / "distilbert"
-    folder.mkdir(exist_ok=True)
     letters = sorted({c for text in labelled()[0] for c in text if not c.isspace()})
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{c}" for c in letters)]
     (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
     BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=False, model_max_length=512).save_pretrained(folder)
+    return len(vocabulary)
+
+
+@cache
+def distilbert_folder() -> Path:
+    """A checkpoint of the class and layout of distilbert-base-multilingual-cased, with random weights."""
+    from transformers import DistilBertConfig, DistilBertModel
+
+    folder = _folder() / "distilbert"
+    folder.mkdir(exist_ok=True)
+    size = wordpieces(folder)
     torch.manual_seed(2)
-    config = DistilBertConfig(vocab_size=len(vocabulary), dim=32, hidden_dim=64, n_layers=2, n_heads=2)
+    config = DistilBertConfig(vocab_size=size, dim=32, hidden_dim=64, n_layers=2, n_heads=2)
     DistilBertModel(config).save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+@cache
+def mbert_folder() -> Path:
+    """A checkpoint of the class and layout of bert-base-multilingual-cased (dropout and token types as there), with
+    random weights."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    folder = _folder() / "mbert"
+    folder.mkdir(exist_ok=True)
+    size = wordpieces(folder)
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=size, hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=64,
+        type_vocab_size=2,
+    )  # fmt: skip
+    model = BertForMaskedLM(config)
+    for parameter in model.parameters():  # as in `bert_folder`; token types must tell, too
+        parameter.data.mul_(3) if parameter.ndim > 1 else None
+    model.save_pretrained(folder, safe_serialization=True)
     return folder
 
 
@@ -92,3 +121,21 @@ def paired_data(model: Classifier, folder: Path, size: int = 20):
     texts, labels = labelled(size)
     groups = [(Row(t, y, "en"), Row(t.upper(), y, "de", True)) for t, y in zip(texts, labels, strict=True)]
     return as_data(groups, encoded(model, folder, [row.text for group in groups for row in group]))
+
+
+def pair_model(folder: Path, **settings) -> Classifier:
+    """A classifier with the projector of MUSC's contrastive terms."""
+    model = classifier(folder, **settings)
+    torch.manual_seed(7)
+    model.projector = musc_training.projector(model.head.in_features)
+    return model
+
+
+def pair_data(
+    model: Classifier, folder: Path, texts: list[str], labels: list[int], languages=("de", "zh")
+) -> musc_training.PairData:
+    """A training set of MUSC: sources, and for each language 'translations' of other lengths."""
+    n, sides = len(texts), [[text.upper()[k + 1 :] for text in texts] for k in range(len(languages))]
+    rows = encoded(model, folder, [*texts, *(text for side in sides for text in side)])
+    pairs = {code: [(i, (k + 1) * n + i) for i in range(n)] for k, code in enumerate(languages)}
+    return musc_training.PairData(rows, torch.tensor(list(labels) * (len(languages) + 1)), pairs)

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from models_for_tests import bert_folder, classifier, distilbert_folder, encoded, labelled
+from models_for_tests import bert_folder, classifier, distilbert_folder, encoded, labelled, mbert_folder
 
 from xltlib import models, training
 from xltlib.errors import InputError
@@ -85,6 +85,42 @@ def test_what_is_trained(tiny_bert):
 def test_settings_that_the_encoder_cannot_have(tiny_bert, settings, names):
     with pytest.raises(InputError, match=names):
         classifier(tiny_bert, **settings)
+
+
+PAIRS = [(text[:50], other[:20]) for text, other in zip(TEXTS[:9], TEXTS[9:18], strict=True)]
+
+
+@pytest.mark.parametrize("frozen", [0, 2])
+def test_the_second_text_of_a_pair_has_its_own_token_type(frozen):
+    """As Hugging Face's own tokenizer and model have it."""
+    folder = mbert_folder()
+    tokenizer, whole = load_tokenizer(str(folder)), load_encoder(str(folder))
+    rows = tokenizer(*map(list, zip(*PAIRS, strict=True)), padding=True, return_tensors="pt")
+    assert rows["token_type_ids"].sum(1).min() > 3
+    typed = classifier(folder, frozen_layers=frozen, separator=tokenizer.sep_token_id, pooling="cls")
+    ids, mask = rows["input_ids"], rows["attention_mask"]
+    assert torch.equal(typed._types(ids)["token_type_ids"] * mask, rows["token_type_ids"])
+    with torch.no_grad():
+        found = typed.embed(typed.lower(ids, mask) if frozen else ids, mask)
+        torch.testing.assert_close(found, whole(**rows).last_hidden_state[:, 0], atol=1e-5, rtol=1e-4)
+        untyped = classifier(folder, pooling="cls").embed(ids, mask)
+    assert (found - untyped).abs().amax(1).min() > 1e-3
+
+
+def test_one_text_is_of_one_type():
+    folder = mbert_folder()
+    separator = load_tokenizer(str(folder)).sep_token_id
+    models_of = [classifier(folder, separator=found) for found in (None, separator)]
+    plain, typed = (training.embeddings(model, encoded(model, folder, TEXTS)) for model in models_of)
+    torch.testing.assert_close(plain, typed, atol=1e-6, rtol=1e-5)
+
+
+def test_a_checkpoint_like_multilingual_bert_loads_from_hub_layout():
+    model = classifier(mbert_folder())
+    assert type(model.encoder).__name__ == "BertModel" and model.encoder.pooler is None
+    config = model.encoder.config
+    assert config.hidden_dropout_prob == 0.1 and config.type_vocab_size == 2
+    assert config.architectures == ["BertForMaskedLM"]  # the head of pretraining is left behind
 
 
 def test_a_checkpoint_of_the_papers_class_in_hub_layout_trains(tiny_distilbert):

@@ -2,10 +2,10 @@
 
 import pytest
 
-from xltlib import otc, otc_grid, store, tweets
+from xltlib import musc, musc_grid, otc, otc_grid, store, tasks, tweets
 from xltlib.corpora import embedded
 from xltlib.models import fingerprint
-from xltlib.scales import MINI
+from xltlib.scales import MINI, MUSC_MINI
 
 LIMIT = 10 * 2**20
 EXPERIMENT = "otc"
@@ -63,6 +63,30 @@ def test_the_learning_rate_is_the_best_one_of_the_trial():
     )
     assert set(found.index) == set(otc_grid.RATES) and found["size"].nunique() == 1
     assert found["mean"].idxmax() == MINI.learning_rate
+
+
+@pytest.mark.parametrize("name", ["musc", "musc-trial"])
+def test_reference_records_of_paper_2_are_current(name):
+    if not (store.REFERENCE / f"{name}.parquet").exists():
+        pytest.skip(f"there are no reference records of {name!r} yet: xlt run 06 -p grid full")
+    frame = store.reference(name)
+    checkpoints = [fingerprint(MUSC_MINI.encoder), fingerprint(MUSC_MINI.english_encoder)]
+    for task, part in frame.groupby("task"):
+        now = {"corpus": tasks.corpus_name(task), "checkpoint": checkpoints, "version": musc.VERSION}
+        assert store.stale(part, now) == []
+    translator = f"|model:{fingerprint(MUSC_MINI.translator)}|"
+    assert frame["translations"].str.contains(translator, regex=False).all()
+    if (store.REFERENCE / "musc.predictions.parquet").exists():
+        assert set(store.reference("musc.predictions")["id"]) <= set(store.reference("musc")["id"])
+
+
+def test_rate_and_frozen_layers_of_paper_2_are_the_best_of_the_trial():
+    if not (store.REFERENCE / "musc-trial.parquet").exists():
+        pytest.skip("there is no trial of paper 2 yet: xlt run 06 -p grid full")
+    frame = store.reference("musc-trial").query("metric == 'validation'")
+    cells = frame.groupby(["frozen_layers", "learning_rate"])["value"].agg(["mean", "size"])
+    assert len(cells) == len(musc_grid.FROZEN) * len(musc_grid.RATES) and cells["size"].nunique() == 1
+    assert cells["mean"].idxmax() == (MUSC_MINI.frozen_layers, MUSC_MINI.learning_rate)
 
 
 def test_reference_translations_are_of_todays_translators():

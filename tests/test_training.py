@@ -155,6 +155,34 @@ def test_steps_limit_the_steps_and_the_rate_warms_up_and_falls(tiny_bert, monkey
     assert rates[5:] == pytest.approx([(20 - i) / 15 for i in range(5, 20)])
 
 
+def test_the_constant_schedule_is_adam_at_one_rate(tiny_bert):
+    settings = Settings(batch=16, steps=6, learning_rate=1e-3, schedule="constant")
+    model, adam = (classifier(tiny_bert, frozen_layers=2, dropout=0.0) for _ in range(2))
+    data = data_of(model, tiny_bert, 16)
+    losses = training.train(model, data, settings, 0)
+    optimiser = torch.optim.Adam([p for p in adam.parameters() if p.requires_grad], lr=1e-3)
+    for loss in losses:
+        found = training.batch_loss(adam.train(), data, range(16), settings)
+        assert found.item() == pytest.approx(loss, rel=1e-4)
+        optimiser.zero_grad()
+        found.backward()
+        optimiser.step()
+    torch.testing.assert_close(model.head.weight, adam.head.weight, atol=1e-5, rtol=1e-4)
+
+
+def test_the_loop_takes_one_epoch_after_the_other():
+    model, epochs, seen = torch.nn.Linear(1, 1), iter([["a", "b"], ["c", "d"], ["e", "f"]]), []
+    scores = []
+
+    def loss_of(batch) -> torch.Tensor:
+        seen.append(batch)
+        return model.weight.sum() * len(seen)
+
+    validate = lambda: scores.append(len(seen)) or 0.5  # noqa: E731
+    losses = training.optimise(model, Settings(), 5, lambda: next(epochs), loss_of, validate)
+    assert seen == ["a", "b", "c", "d", "e"] and scores == [2, 4, 5] and len(losses) == 5
+
+
 def test_pairs_are_an_original_and_each_of_its_translations():
     groups = [(0, 1), (2, 3), (4,), (5, 6, 7), (8, 9, 10)]
     originals = {0, 2, 4, 5, 8, 9}  # row 9 is a second original: 2:1

@@ -25,6 +25,7 @@ CARD = """# {name}
 - **Budget**: {rule}
 """
 KNOWS = {1: "product reviews", 2: "product reviews and short statements of news and daily life"}
+KNOWS[3] = KNOWS[2]
 CANARY = (
     ("en", "de", "The battery lasts two days."),
     ("de", "fr", "Die Lieferung war pünktlich."),
@@ -48,11 +49,13 @@ WHAT = {
     "mini-m2m": "A many-to-many translator of M2M100's architecture, trained on a limited bitext of plain wordings.",
     "mini-m2m-undertrained": "`mini-m2m` stopped early, on purpose: a poor translator.",
     "mini-mbert": "A multilingual encoder of BERT's architecture, trained with MLM and hard TLM.",
+    "mini-bert-en": "An English encoder of BERT's architecture, trained with MLM: the classifier of translate-test.",
 }
 EARLY = "-undertrained"
 RULES = {
     "mini-m2m": "a fixed number of steps, set before any classifier was trained.",
     "mini-m2m-undertrained": f"step {pretraining.UNDERTRAINED_STEPS} of the same training.",
+    "mini-bert-en": "a fixed number of steps, set before any classifier was trained.",
     "mini-mbert": (
         "training went on until sentence retrieval on validation bitext levelled off (`pretraining.levelled_off`) or "
         "the recipe's steps were done, and then cooled down. No result of a paper's experiment was looked at."
@@ -72,7 +75,7 @@ def build(name: str, folder: Path = FOLDER, state: Path = BUILD / "training") ->
     recipe = pretraining.RECIPES[name.removesuffix(EARLY)]
     torch.set_num_threads(1)
     made, saved = state / name.removesuffix(EARLY), state / f"{name.removesuffix(EARLY)}.safetensors"
-    if "mbert" in name:
+    if "bert" in name:
         finish(made, recipe, pretraining.train_encoder(made, recipe, saved))
         return put(made, folder)
     early = state / f"{made.name}{EARLY}" if f"{made.name}{EARLY}" in CHECKPOINTS else None

@@ -28,6 +28,8 @@ _METHODS = {
     "supcon": (BLACK, "X"),
     "translate-train": (ORANGE, "s"),
     "translate-test": (SKY, ">"),
+    "translate-test, english": (BLACK, "<"),
+    "translate-train, mt input": (GREEN, "v"),
     "translate-all": (PURPLE, "P"),
     "mixup": (YELLOW, "h"),
     "musc": (VERMILION, "X"),

@@ -1,4 +1,4 @@
-"""What a loss does to the embedding space: pair and random cosines, alignment, uniformity, retrieval."""
+"""What a loss does to the embedding space: pair and random cosines, alignment, uniformity, retrieval, classes."""
 
 import math
 
@@ -32,6 +32,25 @@ def describe(originals: Tensor, translations: Tensor) -> dict[str, float]:
         "uniformity": float(sum(_uniformity(side) for side in (a, b)) / 2),
         "retrieval": float(sum(hits) / 2),
     }
+
+
+def class_cosines(a: Tensor, b: Tensor, labels: Tensor) -> dict[str, float]:
+    """Mean cosine of embeddings of one side, (n, d), with those of another's different items: of the same class, and of
+    other classes. labels: (n,) classes of both sides."""
+    cosines = normalize(a.double(), dim=-1) @ normalize(b.double(), dim=-1).T
+    same = labels[:, None] == labels[None, :]
+    itself = torch.eye(len(labels), dtype=torch.bool)
+    return {"same_class": float(cosines[same & ~itself].mean()), "other_class": float(cosines[~same].mean())}
+
+
+def plane(embeddings: Tensor) -> Tensor:
+    """Coordinates (n, 2) on the first two principal components of (n, d) embeddings of unit length; signs are fixed:
+    the largest weight of each component is positive."""
+    z = normalize(embeddings.double(), dim=-1)
+    z = z - z.mean(0)
+    axes = torch.linalg.eigh(z.T @ z).eigenvectors[:, [-1, -2]]
+    largest = axes.abs().argmax(0)
+    return z @ (axes * axes[largest, [0, 1]].sign())
 
 
 def _uniformity(z: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Encoders with a classification head, and checkpoints: where they lie, their hashes, how to build them again."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -12,9 +13,10 @@ from torch import Tensor, nn
 
 from xltlib.errors import InputError
 from xltlib.hub import hub_folder
+from xltlib.mixing import Part, encode_mixed, mixed_embeddings, union_mask
 from xltlib.scales import DATA
 
-CHECKPOINTS = ("mini-m2m", "mini-m2m-undertrained", "mini-mbert", "mini-m2m-2", "mini-mbert-2")
+CHECKPOINTS = ("mini-m2m", "mini-m2m-undertrained", "mini-mbert", "mini-m2m-2", "mini-mbert-2", "mini-bert-en")
 FOLDER = DATA / "checkpoints"
 TOKENIZER_FILES = (
     "tokenizer_config.json", "tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "special_tokens_map.json",
@@ -124,13 +126,16 @@ def _load(loader, folder: Path, **arguments):
 class HeadSettings:
     """How an encoder becomes a classifier. `frozen_layers` counts lower layers that keep their weights, embeddings
     included. `bfloat16`: matrix products of the encoder in bfloat16; weights, embeddings and losses stay float32. Use
-    it with "eager" attention: on processors the backward pass of the fused one is slow in bfloat16."""
+    it with "eager" attention: on processors the backward pass of the fused one is slow in bfloat16. `separator`: the id
+    after which the second text of a pair begins, for encoders that were trained with token types; None gives all tokens
+    type 0."""
 
     classes: int = 5
     pooling: str = "mean"  # "mean" over tokens, or "cls"
     frozen_layers: int = 0
     dropout: float = 0.1
     bfloat16: bool = False
+    separator: int | None = None
 
 
 class Classifier(nn.Module):
@@ -159,25 +164,53 @@ class Classifier(nn.Module):
     @torch.no_grad()
     def lower(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Output of the frozen part: (n, length) ids and mask to (n, length, d)."""
-        hidden = self.encoder.embeddings(input_ids=ids)
-        with self._precision(ids):
+        return self._lower(self.encoder.embeddings(input_ids=ids, **self._types(ids)), mask)
+
+    def _lower(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        with self._precision(hidden):
             for layer in self.encoder.encoder.layer[: self.settings.frozen_layers]:
                 hidden = _apply(layer, hidden, mask)
         return hidden.float()
+
+    def _types(self, ids: Tensor) -> dict[str, Tensor]:
+        """Token types: 1 between the first separator and the second one, that one included; 0 elsewhere."""
+        if self.settings.separator is None:
+            return {}
+        ends = (ids == self.settings.separator).long()
+        return {"token_type_ids": (ends.cumsum(1) - ends == 1).long()}
 
     def _precision(self, inputs: Tensor) -> torch.autocast:
         return torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.settings.bfloat16)
 
     def embed(self, inputs: Tensor, mask: Tensor) -> Tensor:
         """Pooled embeddings (n, d), before dropout and head: what the contrastive losses see."""
+        if self.settings.frozen_layers:
+            return self._pool(self._upper(inputs, mask), mask)
         with self._precision(inputs):
-            if self.settings.frozen_layers:
-                hidden = inputs
-                for layer in self.encoder.encoder.layer[self.settings.frozen_layers :]:
-                    hidden = _apply(layer, hidden, mask)
-            else:
-                hidden = self.encoder(input_ids=inputs, attention_mask=mask).last_hidden_state
-        hidden = hidden.float()
+            hidden = self.encoder(input_ids=inputs, attention_mask=mask, **self._types(inputs)).last_hidden_state
+        return self._pool(hidden.float(), mask)
+
+    def embed_mixed(self, ids: Tensor, mask: Tensor, parts: Sequence[Part], level: str) -> Tensor:
+        """Pooled embeddings (n, d) of token ids, some rows mixed with each other at the embedding layer (`mixing`).
+
+        A part's rows are in the batch in normal order; they become their mixtures with the part in reverse order.
+        """
+        mask = union_mask(mask, parts)
+        if self.settings.frozen_layers:
+            with torch.no_grad():
+                hidden = self._lower(mixed_embeddings(self.encoder, ids, parts, level, **self._types(ids)), mask)
+            return self._pool(self._upper(hidden, mask), mask)
+        with self._precision(ids):
+            hidden = encode_mixed(self.encoder, ids, mask, parts, level, **self._types(ids))
+        return self._pool(hidden.float(), mask)
+
+    def _upper(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        with self._precision(hidden):
+            for layer in self.encoder.encoder.layer[self.settings.frozen_layers :]:
+                hidden = _apply(layer, hidden, mask)
+        return hidden.float()
+
+    def _pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
         if self.settings.pooling == "cls":
             return hidden[:, 0]
         weights = mask.unsqueeze(-1).to(hidden.dtype)

@@ -73,8 +73,11 @@ RECIPES = {
     "mini-mbert": ENCODER,
     "mini-m2m-2": replace(TRANSLATOR, generation=2, vocabulary=9000, steps=5000, cooldown=800, bitext=24000, pairs=3),
     "mini-mbert-2": replace(ENCODER, generation=2, vocabulary=9000, bitext=24000),
+    "mini-bert-en": replace(
+        ENCODER, generation=3, vocabulary=4000, bitext=0, monolingual=40000, steps=6000, cooldown=1000
+    ),
 }
-"""What `xlt models build` can make. A number is the generation; the first has none."""
+"""What `xlt models build` can make. A number in a name is the generation; the first has none."""
 
 
 def train_sentencepiece(folder: Path, lines: list[str], size: int = VOCABULARY) -> sentencepiece.SentencePieceProcessor:
@@ -388,7 +391,7 @@ def levelled_off(history: list[float], window: int = 10, gain: float = 0.01) -> 
 def encoder_rows(tokenizer, recipe: Recipe) -> tuple[list[list[int]], list[tuple[list[int], list[int]]]]:
     """Token ids of the monolingual texts and of the parallel pairs (`recipe.pairs` an entry)."""
     rng = random.Random(recipe.seed)
-    encode = lambda texts: tokenizer(texts, add_special_tokens=False)["input_ids"]  # noqa: E731
+    encode = lambda texts: tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []  # noqa: E731
     texts = recipe.texts
     mono = [row for code in texts.languages for row in encode(texts.originals(code, recipe.monolingual))]
     left, right = [], []
@@ -402,13 +405,15 @@ def encoder_rows(tokenizer, recipe: Recipe) -> tuple[list[list[int]], list[tuple
 
 
 def train_encoder(folder: Path, recipe: Recipe, state: Path, log: Callable[[dict], None] = print) -> dict:
-    """Train BERT with MLM and hard-TLM batches (1:2) until retrieval levels off; save; return facts for the card."""
+    """Train BERT with MLM and hard-TLM batches (1:2) until retrieval levels off; save; return facts for the card.
+
+    Without parallel text (an encoder of one language): MLM alone, for the recipe's steps."""
     torch.manual_seed(recipe.seed)
     tokenizer = build_bert_tokenizer(folder, train_sentencepiece(folder, recipe.texts.lines(), recipe.vocabulary))
     (folder / "sentencepiece.bpe.model").unlink()
     training = Training(small_bert(len(tokenizer), recipe), recipe, state)
     model, (mono, pairs) = training.model, encoder_rows(tokenizer, recipe)
-    skip = -(-training.step // 3)
+    skip = -(-training.step // 3) if pairs else training.step
     mono_batches = token_batches([len(row) + 2 for row in mono], recipe.tokens, recipe.seed, skip)
     pair_batches = token_batches(
         [len(a) + len(b) + 3 for a, b in pairs], recipe.tokens, recipe.seed, training.step - skip
@@ -417,7 +422,7 @@ def train_encoder(folder: Path, recipe: Recipe, state: Path, log: Callable[[dict
 
     def loss_of() -> torch.Tensor:
         rng = random.Random(training.step)
-        if training.step % 3 == 0:
+        if training.step % 3 == 0 or not pairs:
             rows = [mlm_row(mono[i]) for i in next(mono_batches)]
         else:
             rows = [hard_tlm_row(*pairs[i], rng) for i in next(pair_batches)]
@@ -428,6 +433,9 @@ def train_encoder(folder: Path, recipe: Recipe, state: Path, log: Callable[[dict
         return cross_entropy(model.cls(hidden[chosen]), ids[chosen])
 
     def evaluate(step: int) -> bool:
+        if not pairs:
+            training.curve.append({"step": step, "loss": float(np.mean(training.losses[-100:]))})
+            return False
         model.eval()
         accuracy = retrieval_accuracy(model.bert, tokenizer, validation)
         model.train()

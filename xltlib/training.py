@@ -48,51 +48,64 @@ class Settings:
     temperature: float = 0.1
     weight: float = 0.4
     total: str = "sum"
+    schedule: str = "linear"  # warm-up and decay, or "constant"
 
 
 class Encoded:
-    """Texts as the trainable part of a classifier takes them: token ids, or the frozen layers' output in float16."""
+    """Texts as the trainable part of a classifier takes them: token ids, or the frozen layers' output in float16.
+    `pad` is the tokenizer's id for padding."""
 
-    def __init__(self, ids: Tensor, lengths: Tensor, states: Tensor | None):
-        self.ids, self.lengths, self.states = ids, lengths.tolist(), states
+    def __init__(self, ids: Tensor, lengths: Tensor, states: Tensor | None, pad: int = 0):
+        self.ids, self.lengths, self.states, self.pad = ids, lengths.tolist(), states, pad
         self.starts = [0, *lengths.cumsum(0).tolist()]
 
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def batch(self, indices: Sequence[int], device="cpu") -> tuple[Tensor, Tensor]:
-        """Inputs and mask of some texts, padded to the longest of them."""
-        flat = self.ids if self.states is None else self.states
+    def batch(self, indices: Sequence[int], device="cpu", ids: bool = False) -> tuple[Tensor, Tensor]:
+        """Inputs and mask of some texts, padded to the longest of them. `ids`: token ids even when states are there."""
+        flat = self.ids if ids or self.states is None else self.states
         rows = [flat[self.starts[i] : self.starts[i + 1]] for i in indices]
-        inputs = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        padding = self.pad if flat is self.ids else 0  # a mixture of unequal texts holds the embedding of the padding
+        inputs = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=padding)
         lengths = torch.tensor([self.lengths[i] for i in indices])
         mask = torch.arange(inputs.shape[1])[None, :] < lengths[:, None]
-        inputs = inputs.long() if self.states is None else inputs.float()
+        inputs = inputs.long() if ids or self.states is None else inputs.float()
         return inputs.to(device), mask.long().to(device)
 
     def join(self, other: "Encoded") -> "Encoded":
         """The texts of both, in order."""
         states = None if self.states is None else torch.cat([self.states, other.states])
-        return Encoded(torch.cat([self.ids, other.ids]), torch.tensor(self.lengths + other.lengths), states)
+        return Encoded(torch.cat([self.ids, other.ids]), torch.tensor(self.lengths + other.lengths), states, self.pad)
 
 
 def encode(
-    texts: Sequence[str], tokenizer, model: Classifier, *, cache: Path | None = None, name: str = "", limit: int = 128
+    texts: Sequence[str] | Sequence[tuple[str, str]],
+    tokenizer,
+    model: Classifier,
+    *,
+    cache: Path | None = None,
+    name: str = "",
+    limit: int = 128,
 ) -> Encoded:
-    """Tokenise texts and, when layers are frozen, run those once. With `cache`, the result is kept in a file.
+    """Tokenise texts, or pairs of texts, and, when layers are frozen, run those once. With `cache`, the result is kept
+    in a file.
 
     `name` identifies the checkpoint; the file's name is a hash of it, the frozen layers and the texts.
     """
     settings = f"{model.settings.frozen_layers}{' bfloat16' if model.settings.bfloat16 else ''}"
-    key = sha256("\x1f".join([name, settings, str(limit), *texts]).encode()).hexdigest()[:24]
+    settings += "" if model.settings.separator is None else f" separator {model.settings.separator}"
+    flat = [text if isinstance(text, str) else "\x1e".join(text) for text in texts]
+    key = sha256("\x1f".join([name, settings, str(limit), *flat]).encode()).hexdigest()[:24]
     path = cache / f"{key}.safetensors" if cache else None
     if path and (stored := _stored(path)):
-        return Encoded(stored["ids"], stored["lengths"], stored.get("states"))
+        return Encoded(stored["ids"], stored["lengths"], stored.get("states"), tokenizer.pad_token_id)
+    sides = [list(texts)] if isinstance(texts[0], str) else map(list, zip(*texts, strict=True))
     rows = tokenizer(
-        list(texts), truncation=True, max_length=limit, return_attention_mask=False, return_token_type_ids=False
+        *sides, truncation=True, max_length=limit, return_attention_mask=False, return_token_type_ids=False
     )["input_ids"]
     ids = torch.tensor([i for row in rows for i in row], dtype=torch.int32)
-    result = Encoded(ids, torch.tensor([len(row) for row in rows]), None)
+    result = Encoded(ids, torch.tensor([len(row) for row in rows]), None, tokenizer.pad_token_id)
     if model.settings.frozen_layers:
         result.states = frozen_states(result, model)
     if path:
@@ -207,31 +220,47 @@ def batch_loss(model: Classifier, data: Data, chosen: Sequence[int], settings: S
 def train(
     model: Classifier, data: Data, settings: Settings, seed: int, validate: Callable[[], float] | None = None
 ) -> list[float]:
-    """Fine-tune in place: AdamW, warm-up, linear decay; returns each step's loss.
-
-    After each epoch `validate()` gives the validation score; the weights of the best epoch (the first, when equal)
-    are kept. Batch order and dropout depend on `seed`. InputError for an empty training set.
-    """
+    """Fine-tune in place on groups of rows; returns each step's loss. Batch order and dropout depend on `seed`; see
+    `optimise`. InputError for an empty training set."""
     if not data.groups:
         raise InputError("the training set is empty")
     torch.manual_seed(seed)
     rng, device = random.Random(seed), next(model.parameters()).device
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
-    optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     lengths = [max(data.encoded.lengths[i] for i in group) for group in data.groups]
     size = max(1, round(settings.batch * len(data.groups) / len(data.labels)))
     steps = settings.steps or settings.epochs * -(-len(lengths) // size)
+    loss_of = lambda chosen: batch_loss(model, data, chosen, settings, device)  # noqa: E731
+    return optimise(model, settings, steps, lambda: length_batches(lengths, size, rng), loss_of, validate)
+
+
+def optimise(
+    model: torch.nn.Module,
+    settings: Settings,
+    steps: int,
+    epoch: Callable[[], list],
+    loss_of: Callable[..., Tensor],
+    validate: Callable[[], float] | None = None,
+) -> list[float]:
+    """The loop: `steps` optimisation steps over the batches of one `epoch()` after the other; returns their losses.
+
+    AdamW with warm-up and linear decay (`settings.schedule` "linear"), or Adam at a constant rate ("constant"). After
+    each epoch `validate()` gives the validation score; the weights of the best epoch (the first, when equal) are kept.
+    """
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+    linear = settings.schedule == "linear"
+    decay = settings.weight_decay if linear else 0.0
+    optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=decay)  # without decay it is Adam
     losses, best, kept = [], -1.0, None
     while len(losses) < steps:
         model.train()
-        for chosen in length_batches(lengths, size, rng)[: steps - len(losses)]:
+        for chosen in epoch()[: steps - len(losses)]:
             rate = min(
                 (len(losses) + 1) / max(1, settings.warmup * steps),
                 (steps - len(losses)) / (steps * (1 - settings.warmup)),
             )
-            optimiser.param_groups[0]["lr"] = settings.learning_rate * min(1.0, rate)
-            loss = batch_loss(model, data, chosen, settings, device)
+            optimiser.param_groups[0]["lr"] = settings.learning_rate * (min(1.0, rate) if linear else 1.0)
+            loss = loss_of(chosen)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
@@ -244,28 +273,27 @@ def train(
     return losses
 
 
-@torch.no_grad()
 def predict(model: Classifier, encoded: Encoded, batch: int = 100) -> np.ndarray:
     """Class probabilities (n, classes) of encoded texts, batched by length, in the texts' order."""
+    return predict_and_embed(model, encoded, batch)[0]
+
+
+@torch.no_grad()
+def predict_and_embed(model: Classifier, encoded: Encoded, batch: int = 100) -> tuple[np.ndarray, Tensor]:
+    """Class probabilities (n, classes) and pooled embeddings (n, d) from the same pass, in the texts' order."""
     model.eval()
     device = next(model.parameters()).device
     order = sorted(range(len(encoded)), key=encoded.lengths.__getitem__)
     out = np.zeros((len(encoded), model.settings.classes), dtype=np.float32)
+    vectors = torch.zeros(len(encoded), model.head.in_features)
     for start in range(0, len(order), batch):
         chosen = order[start : start + batch]
-        out[chosen] = model(*encoded.batch(chosen, device))[0].softmax(-1).float().cpu().numpy()
-    return out
+        logits, pooled = model(*encoded.batch(chosen, device))
+        out[chosen] = logits.softmax(-1).float().cpu().numpy()
+        vectors[chosen] = pooled.float().cpu()
+    return out, vectors
 
 
-@torch.no_grad()
 def embeddings(model: Classifier, encoded: Encoded, batch: int = 100) -> Tensor:
     """Pooled embeddings (n, d) of encoded texts, in the texts' order."""
-    model.eval()
-    device = next(model.parameters()).device
-    order = sorted(range(len(encoded)), key=encoded.lengths.__getitem__)
-    out: list[Tensor] = [None] * len(encoded)
-    for start in range(0, len(order), batch):
-        chosen = order[start : start + batch]
-        for i, vector in zip(chosen, model.embed(*encoded.batch(chosen, device)).cpu(), strict=True):
-            out[i] = vector
-    return torch.stack(out)
+    return predict_and_embed(model, encoded, batch)[1]

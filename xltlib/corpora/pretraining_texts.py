@@ -68,4 +68,15 @@ class ReviewsAndStatements:
         return lines + [entry[code] for entry in entries for code in self.languages if code in entry]
 
 
-GENERATIONS = {1: Reviews(), 2: ReviewsAndStatements()}
+class EnglishAlone(ReviewsAndStatements):
+    """The second generation's English originals, without any parallel text: for an encoder that knows no other
+    language."""
+
+    languages = ("en",)
+
+    def bitext(self, split: str, size: int, own: float = 0.2) -> Iterator[dict]:
+        """None."""
+        return iter(())
+
+
+GENERATIONS = {1: Reviews(), 2: ReviewsAndStatements(), 3: EnglishAlone()}
