@@ -139,6 +139,16 @@ def test_the_ledger_takes_the_printed_form_the_paper_preset_and_the_main_targets
     assert (musc_grid.ledger(pd.DataFrame())["verdict"] == "not run").all()
 
 
+def test_the_trial_chooses_the_fastest_setting_within_one_standard_error():
+    values = {(0, 0.001): (0.90, 0.92), (2, 0.001): (0.89, 0.91), (2, 0.002): (0.895, 0.915), (3, 0.002): (0.80, 0.80)}
+    frame = pd.DataFrame([
+        {"metric": "validation", "frozen_layers": f, "learning_rate": r, "seed": seed, "value": value}
+        for (f, r), both in values.items()
+        for seed, value in enumerate(both)
+    ])  # fmt: skip
+    assert musc_grid.chosen(frame) == (2, 0.002)
+
+
 def test_the_weaker_part_decides():
     from xltlib.statistics import summary
 
@@ -171,10 +181,11 @@ def test_the_full_grid_has_what_the_issue_of_the_paper_needs(named):
 
 def test_live_runs_are_a_part_of_what_the_notebooks_promise(named):
     at = MUSC_SCALES["mini"]
-    live = musc_grid.live_losses("mini", range(at.seeds))
+    live = musc_grid.live_losses("mini")
     assert {s.method for s in live} == {"ce", "musc"} and {s.settings["train_size"] for s in live} == {at.sizes[0]}
-    encoders = {s.settings["encoder"] for s in musc_grid.algorithms("mini", "topics", [0])}
-    assert encoders == {"multilingual", "english"}
+    live = musc_grid.live_algorithms("mini", "topics")
+    assert {s.settings["encoder"] for s in live} == {"multilingual", "english"} and len({s.seed for s in live}) == 5
+    assert {s.settings["train_size"] for s in live + musc_grid.live_table4("mini", "topics")} == {at.live_size}
     trial = musc_grid.trial("mini")
     assert {s.settings["training"] for s in trial} == {"S_trn"} and len(set(trial)) == len(trial)
 

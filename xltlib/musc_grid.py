@@ -44,12 +44,14 @@ REFERENCE_SEEDS = 5
 RATES, FROZEN = (1e-3, 2e-3, 3e-3, 5e-3), (0, 2, 3)
 
 
-def algorithms(at: str, task: str, seeds: Sequence[int], targets: Sequence[str] | None = None) -> list[RunSpec]:
+def algorithms(
+    at: str, task: str, seeds: Sequence[int], targets: Sequence[str] | None = None, size: int | None = None
+) -> list[RunSpec]:
     """The runs behind ALGORITHMS: one model on S_trn and its translations, two on S_trn alone."""
     runs = []
     for seed in seeds:
         for training_set, encoder in ((WITH_MT, "multilingual"), (PLAIN, "multilingual"), (PLAIN, "english")):
-            runs.append(musc.spec(at, task, training_set, seed, encoder=encoder, targets=targets))
+            runs.append(musc.spec(at, task, training_set, seed, encoder=encoder, targets=targets, size=size))
     return runs
 
 
@@ -65,9 +67,19 @@ def losses(at: str, task: str, seeds: Sequence[int], methods: Sequence[str] = ME
     return [musc.spec(at, task, WITH_MT, seed, method=method, **options) for seed in seeds for method in methods]
 
 
-def live_losses(at: str, seeds: Sequence[int]) -> list[RunSpec]:
-    """Cross-entropy against MUSC on topics at the smallest training size."""
-    return losses(at, "topics", seeds, ("ce", "musc"), size=musc_scale(at).sizes[0])
+def live_algorithms(at: str, task: str) -> list[RunSpec]:
+    """What notebook 04 runs."""
+    return algorithms(at, task, range(musc_scale(at).seeds), size=musc_scale(at).live_size)
+
+
+def live_table4(at: str, task: str) -> list[RunSpec]:
+    """What notebook 05 runs."""
+    return table4(at, task, range(musc_scale(at).table4_seeds), size=musc_scale(at).live_size)
+
+
+def live_losses(at: str) -> list[RunSpec]:
+    """What notebook 06 runs: cross-entropy against MUSC on topics at the smallest training size."""
+    return losses(at, "topics", range(musc_scale(at).seeds), ("ce", "musc"), size=musc_scale(at).sizes[0])
 
 
 def full_grid(at: str, seeds: int = REFERENCE_SEEDS) -> list[RunSpec]:
@@ -136,6 +148,20 @@ def trial_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Validation accuracy of the trial, mean over seeds, by task, frozen layers and learning rate."""
     part = frame[frame["metric"] == "validation"]
     return part.pivot_table(index=["task", "frozen_layers"], columns="learning_rate", values="value").reset_index()
+
+
+def chosen(frame: pd.DataFrame) -> tuple[int, float]:
+    """(frozen layers, learning rate) that the trial chooses: of the settings whose validation accuracy lies within one
+    standard error of the best (over seeds; both tasks averaged), those that freeze most, as they train fastest, and of
+    these the most accurate one."""
+    part = frame[frame["metric"] == "validation"]
+    cells = part.groupby(["frozen_layers", "learning_rate", "seed"])["value"].mean().groupby(level=[0, 1])
+    found = cells.agg(["mean", "sem"])
+    best = found.loc[found["mean"].idxmax()]
+    near = found[found["mean"] >= best["mean"] - best["sem"]]
+    near = near[near.index.get_level_values(0) == near.index.get_level_values(0).max()]
+    frozen, rate = near["mean"].idxmax()
+    return int(frozen), float(rate)
 
 
 def scores(frame: pd.DataFrame, metric: str = "accuracy", source: bool = False) -> pd.DataFrame:
