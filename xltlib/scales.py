@@ -82,8 +82,9 @@ PAPER = Scale(
 @dataclass(frozen=True)
 class MuscScale:
     """What one scale sets for paper 2. `sizes`: training sizes of the losses on topics, from the smallest to the
-    largest; all else has `train_size` in the reference and, so that it ends in time, `live_size` in a notebook. None means the whole split.
-    `epochs`: None takes the paper's, a task each."""
+    largest; all else has `train_size` in the reference and `live_size` in a notebook, which must end soon. None means
+    the whole split. `epochs`: None takes the paper's, a task each.
+    """
 
     name: str
     encoder: str
