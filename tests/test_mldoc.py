@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+from refusals import refused
 
 from xltlib.corpora import mldoc
 from xltlib.corpora.guards import Example, Kept
-from xltlib.errors import InputError
 
 ROWS = [
     "CCAT\tDie Bäckerei kauft einen Ofen.",
@@ -40,16 +40,6 @@ def write_rcv(rcv: Path, documents: dict[str, str | bytes], place: str = "RCV2_M
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return rcv
-
-
-def refused(call, *words: str) -> None:
-    """The call raises InputError in one line that holds the words."""
-    with pytest.raises(InputError) as error:
-        call()
-    message = str(error.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message, message
 
 
 def test_prepared_files_of_each_split(tmp_path, capsys):
@@ -93,7 +83,7 @@ def test_texts_that_python_wrote_as_bytes_are_decoded(tmp_path):
         ("CCAT\tFDXX1-12345", ("row 5", "index", "rcv=")),
     ],
 )
-def test_damaged_prepared_files_are_one_line(tmp_path, row, words):
+def test_damaged_prepared_files_are_refused(tmp_path, row, words):
     write(tmp_path / "german.dev", *ROWS, row)
     refused(lambda: mldoc.mldoc(tmp_path, "de", "validation"), "german.dev", *words)
 
@@ -163,7 +153,7 @@ def test_document_types_and_entities_are_refused(tmp_path, head):
     refused(lambda: mldoc.mldoc(tmp_path, "de", "validation", rcv=rcv), "1.xml", "document type", "refused")
 
 
-def test_damaged_indices_are_one_line(tmp_path):
+def test_damaged_indices_are_refused(tmp_path):
     rcv = write_rcv(tmp_path / "rcv", {"F-1": item()})
     write(tmp_path / "german.dev", "F-1", "F-2")
     refused(lambda: mldoc.mldoc(tmp_path, "de", "validation", rcv=rcv), "german.dev, row 2", "2.xml", "rcv=")

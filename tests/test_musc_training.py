@@ -5,33 +5,14 @@ import random
 import numpy as np
 import pytest
 import torch
-from models_for_tests import bert_folder, encoded, labelled, mbert_folder, pair_data, pair_model
+from models_for_tests import bert_folder, encoded, mbert_folder, pair_data, pair_model
+from test_musc_loss import LABELS, POSSIBLE, TEXTS, N, data_of, model_of, settings_of
 from torch.nn.functional import cross_entropy
 
 from xltlib import musc_training, training
 from xltlib.errors import InputError
-from xltlib.musc_training import METHODS, PRESETS, PairData, PairSettings, batches, pair_loss, train_pairs
+from xltlib.musc_training import METHODS, PRESETS, PairData, batches, pair_loss, train_pairs
 from xltlib.training import Settings
-
-LAMBDA = 0.4
-N = 12
-TEXTS = [text[: 20 + 5 * i] for i, text in enumerate(labelled(N)[0])]
-LABELS = [0, 1, 0, 2, 1, 0, 3, 1, 0, 2, 1, 4]
-
-
-def model_of(**settings):
-    return pair_model(bert_folder(), **settings)
-
-
-def data_of(model):
-    return pair_data(model, bert_folder(), TEXTS, LABELS)
-
-
-def settings_of(method="musc", name="paper", weight=LAMBDA):
-    return PairSettings(method, PRESETS[name], weight)
-
-
-POSSIBLE = [(method, name) for name in PRESETS for method in METHODS if (method, name) != ("sc+mu", "released")]
 
 
 @pytest.mark.parametrize("every_language", [False, True])

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
+from refusals import refused
 
 from xltlib.corpora import guards, pair_files
 from xltlib.corpora.guards import Kept
 from xltlib.corpora.pair_files import PairExample
-from xltlib.errors import InputError
 from xltlib.scales import ROOT
 
 REAL = ROOT.parent / "shared" / "realdata"
@@ -49,16 +49,6 @@ def write_xnli(folder: Path, *rows: str, part: str = "dev") -> Path:
 def write_train(folder: Path, *rows: str, language: str = "de") -> Path:
     path = folder / "XNLI-MT-1.0" / "multinli" / f"multinli.train.{language}.tsv"
     return write(path, "premise\thypo\tlabel", *rows)
-
-
-def refused(call, *words: str) -> None:
-    """The call raises InputError in one line that holds the words."""
-    with pytest.raises(InputError) as error:
-        call()
-    message = str(error.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message, message
 
 
 def test_pawsx_reads_each_split_from_its_file(tmp_path, capsys):
@@ -108,7 +98,7 @@ def test_failed_translations_are_left_out_where_a_machine_translated(tmp_path, c
         (["3\tNS\tNS\t0", "4\tNS\tNS\t0"], ("no row of 2 to 3",)),
     ],
 )
-def test_damaged_pawsx_is_one_line(tmp_path, rows, words):
+def test_damaged_pawsx_is_refused(tmp_path, rows, words):
     write_pawsx(tmp_path, *rows)
     refused(lambda: pair_files.pawsx(tmp_path, "de", "validation"), "dev_2k.tsv", *words)
 
@@ -177,7 +167,7 @@ def test_xnli_training_files(tmp_path, capsys):
         ([xnli_row(label="-")], ("no row of 2 to 2",)),
     ],
 )
-def test_damaged_xnli_is_one_line(tmp_path, rows, words):
+def test_damaged_xnli_is_refused(tmp_path, rows, words):
     write_xnli(tmp_path, *rows)
     refused(lambda: pair_files.xnli(tmp_path, "de", "validation"), "xnli.dev.tsv", *words)
 

@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,6 +51,16 @@ class Failure:
     message: str
     trace: str
     by_input: bool
+
+
+def each(function: Callable[[Any], Any], items: Sequence, jobs: int) -> None:
+    """Call a function on every item, for what it leaves on disk; in `jobs` processes with one torch thread each."""
+    if jobs == 1 or len(items) < 2:
+        for item in items:
+            function(item)
+    else:
+        with joblib.parallel_config("loky", inner_max_num_threads=1):
+            joblib.Parallel(n_jobs=jobs)(joblib.delayed(function)(item) for item in items)
 
 
 def run_grid(

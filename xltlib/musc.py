@@ -7,12 +7,11 @@ test text; MT is machine translation from the other side, BT a round trip. One m
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
-import joblib
 import numpy as np
 import pandas as pd
 import torch
 
-from xltlib import evaluation, geometry, tasks, training
+from xltlib import evaluation, geometry, grid, tasks, training
 from xltlib.errors import InputError
 from xltlib.models import Classifier, HeadSettings, bfloat16_pays, fingerprint, load_encoder, load_tokenizer
 from xltlib.musc_training import METHODS, PairData, PairSettings, preset, projector, train_pairs
@@ -272,12 +271,7 @@ def prepare(specs: Iterable[RunSpec], jobs: int = 1) -> None:
             s = {key: run_spec.settings[key] for key in keys} | {"targets": [code]}
             wanted[canonical(s)] = s
     ordered = sorted(wanted.values(), key=lambda s: -s["train_size"])  # the larger sets hold the smaller ones
-    if jobs == 1 or len(ordered) == 1:
-        for s in ordered:
-            translate_for(s)
-    elif ordered:
-        with joblib.parallel_config("loky", inner_max_num_threads=1):
-            joblib.Parallel(n_jobs=jobs)(joblib.delayed(translate_for)(s) for s in ordered)
+    grid.each(translate_for, ordered, jobs)
 
 
 def translate_for(s: dict) -> None:

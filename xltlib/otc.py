@@ -8,10 +8,9 @@ first run that computes them.
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
-import joblib
 import torch
 
-from xltlib import evaluation, geometry, regimes, training
+from xltlib import evaluation, geometry, grid, regimes, training
 from xltlib.corpora import embedded
 from xltlib.errors import InputError
 from xltlib.languages import OTC_LANGUAGES, language
@@ -274,12 +273,7 @@ def prepare(specs: Iterable[RunSpec], jobs: int = 1) -> None:
     wanted = {canonical(spec.settings): spec.settings for spec in specs if spec.settings["quality"]}.values()
     whole = [s for s in wanted if s["regime"] == "translated-only"]
     for part in (whole, [s for s in wanted if s not in whole]):  # the others need a part of the same translations
-        if jobs == 1 or len(part) == 1:
-            for settings in part:
-                translate_for(settings)
-        elif part:
-            with joblib.parallel_config("loky", inner_max_num_threads=1):
-                joblib.Parallel(n_jobs=jobs)(joblib.delayed(translate_for)(settings) for settings in part)
+        grid.each(translate_for, part, jobs)
 
 
 def translate_for(settings: dict) -> None:
