@@ -54,7 +54,7 @@ def test_one_version_everywhere():
     assert citation["version"] == PROJECT["version"] == __version__
 
 
-RENAMED = {"sklearn": "scikit-learn", "yaml": "pyyaml", "zmq": "pyzmq"}
+RENAMED = {"sklearn": "scikit-learn", "vl_convert": "vl-convert-python", "yaml": "pyyaml", "zmq": "pyzmq"}
 
 
 def imported(path):
