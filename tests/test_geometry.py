@@ -64,3 +64,26 @@ def test_known_spaces():
 def test_bad_shapes_are_one_line(sizes):
     with pytest.raises(InputError, match=r"two \(n, d\) tensors, n > 1"):
         geometry.describe(torch.ones(sizes[0], 3), torch.ones(sizes[1], 3))
+
+
+def test_class_cosines_leave_an_item_and_its_own_partner_out():
+    a, b = sides()
+    labels, same, other = torch.arange(9) % 3, [], []
+    for i in range(9):
+        for j in range(9):
+            cosine = float(torch.nn.functional.cosine_similarity(a[i], b[j], dim=0))
+            if i != j:
+                (same if labels[i] == labels[j] else other).append(cosine)
+    found = geometry.class_cosines(a, b, labels)
+    assert found["same_class"] == pytest.approx(sum(same) / len(same), abs=1e-6)
+    assert found["other_class"] == pytest.approx(sum(other) / len(other), abs=1e-6)
+
+
+def test_the_plane_is_that_of_the_principal_components_with_fixed_signs():
+    from sklearn.decomposition import PCA
+
+    a, _ = sides(20, 6)
+    z = torch.nn.functional.normalize(a.double(), dim=-1)
+    found, expected = geometry.plane(a), torch.from_numpy(PCA(2).fit_transform(z.numpy()))
+    torch.testing.assert_close(found.abs(), expected.abs(), atol=1e-9, rtol=1e-7)
+    torch.testing.assert_close(geometry.plane(3 * a), found)  # lengths do not count

@@ -29,7 +29,7 @@ def test_the_page_asks_no_other_site_and_keeps_its_scripts_whole(page):
     assert "例え" in data or "\\u4f8b" in data
 
 
-def test_the_figure_has_a_title_its_provenance_and_the_page_as_text(capsys):
+def test_the_figure_has_a_title_its_provenance_and_the_page_as_text():
     shown = interactive._figure("<p>a & b</p>", 'Points of "two" classes', "Scale mini.", 600)
     assert 'title="Points of &quot;two&quot; classes"' in shown and "Scale mini." in shown
     assert html.unescape(re.search(r'srcdoc="([^"]*)"', shown)[1]) == "<p>a & b</p>"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from refusals import refused
 
+from xltlib import errors
 from xltlib.corpora import guards, pair_files
 from xltlib.corpora.guards import Kept
 from xltlib.corpora.pair_files import PairExample
@@ -223,8 +224,8 @@ def test_sift_counts_each_reason_and_is_silent_without_any(tmp_path, capsys):
 
 
 def test_choice_lists_the_names():
-    assert guards.choice("a", {"a": 1}, "letter") == "a"
-    refused(lambda: guards.choice(3, (1, 2), "size"), "unknown size 3: use one of 1, 2")
+    assert errors.choice("a", {"a": 1}, "letter") == "a"
+    refused(lambda: errors.choice(3, (1, 2), "size"), "unknown size 3: use one of 1, 2")
 
 
 @needs_real

@@ -102,6 +102,24 @@ def test_the_encoders_training_killed_and_resumed(few_lines, tmp_path):
     assert load_encoder(str(tmp_path / "whole")).embeddings.word_embeddings.weight.dtype == torch.float32
 
 
+def test_an_encoder_of_one_language_has_mlm_alone_and_resumes_too(few_lines, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretraining.GENERATIONS[3], "lines", some_lines, raising=False)
+    monkeypatch.setattr(pretraining, "hard_tlm_row", lambda *row: pytest.fail("there are no pairs"))
+    recipe = replace(RECIPE, generation=3, steps=4, cooldown=2, evaluate_every=2, monolingual=20, layers=1, width=16)
+    facts = pretraining.train_encoder(tmp_path / "whole", recipe, tmp_path / "a.safetensors", lambda point: None)
+
+    def kill(point):
+        if point["step"] == 4:
+            raise Killed
+
+    with pytest.raises(Killed):
+        pretraining.train_encoder(tmp_path / "resumed", recipe, tmp_path / "b.safetensors", kill)
+    pretraining.train_encoder(tmp_path / "resumed", recipe, tmp_path / "b.safetensors", lambda point: None)
+    a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "resumed"))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert [set(point) for point in facts["curve"]] == [{"step", "loss"}] * 3
+
+
 @pytest.mark.filterwarnings("ignore:Moving the following attributes in the config")
 def test_the_translators_training_leaves_two_checkpoints_with_one_tokenizer(few_lines, tmp_path, monkeypatch):
     monkeypatch.setattr(pretraining, "UNDERTRAINED_STEPS", 2)
@@ -126,7 +144,7 @@ def check_language_ids(folder):
     assert min(ids) >= len(json.loads((folder / "vocab.json").read_text()))  # no language shares an id with a piece
 
 
-@pytest.mark.parametrize("name", ["mini-m2m", "mini-m2m-undertrained"])
+@pytest.mark.parametrize("name", ["mini-m2m", "mini-m2m-undertrained", "mini-m2m-2"])
 def test_language_ids_of_the_shipped_translators_agree(name):
     if not (FOLDER / name).exists():
         pytest.skip(f"data/checkpoints/{name} is not there yet: xlt models build {name}")

@@ -76,8 +76,6 @@ def test_reference_records_of_paper_2_are_current(name):
         assert store.stale(part, now) == []
     translator = f"|model:{fingerprint(MUSC_MINI.translator)}|"
     assert frame["translations"].str.contains(translator, regex=False).all()
-    if (store.REFERENCE / "musc.predictions.parquet").exists():
-        assert set(store.reference("musc.predictions")["id"]) <= set(store.reference("musc")["id"])
 
 
 def test_rate_and_frozen_layers_of_paper_2_follow_from_the_trial():

@@ -82,7 +82,10 @@ def test_unknown_names_are_refused():
     refused(lambda: items("mldoc", "en", "train", 5), "'mldoc'", "reviews, topics")
     for name in TASKS:
         refused(
-            lambda name=name: items(name, "xx", "train", 5), f"task {name}", "'xx'", ", ".join(TASKS[name].languages)
+            lambda name=name: items(name, "xx", "train", 5),
+            f"language of {name}",
+            "'xx'",
+            ", ".join(TASKS[name].languages),
         )
     refused(lambda: items("paraphrase", "ru", "train", 5), "'ru'", "ko")
 

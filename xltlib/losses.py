@@ -113,7 +113,7 @@ def combine(classification: Tensor, contrastive: Tensor, *, weight: float = 0.4,
 def mixup(embeddings: Tensor, alpha: float) -> Tensor:
     """MixUp with the batch in reverse order: alpha E + (1 - alpha) E reversed, for an (n, ...) tensor.
 
-    MUSC, section 5 (after Zhang et al. 2018 and Chen et al. 2020); `alpha` in [0, 1] is one number a batch. Raises
+    MUSC, section 4.1 (after Zhang et al. 2018 and Chen et al. 2020); `alpha` in [0, 1] is one number a batch. Raises
     InputError for another alpha.
     """
     _check_alpha(alpha)

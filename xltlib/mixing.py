@@ -1,6 +1,6 @@
 """MixUp at the embedding layer of any Hugging Face encoder, with the union of the attention masks.
 
-Two places to mix (MUSC): its equation (3) mixes the word embeddings, which enter through `inputs_embeds` ("words"); its
+Two places to mix (MUSC): its section 4.1 mixes the word embeddings, which enter through `inputs_embeds` ("words"); its
 released code mixes the whole output of the embedding layer, positions, layer norm and dropout included ("embeddings").
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from xltlib.errors import InputError
+from xltlib.errors import choice
 from xltlib.losses import mixup
 
 LEVELS = ("words", "embeddings")
@@ -34,8 +34,7 @@ def union_mask(mask: Tensor, parts: Sequence[Part]) -> Tensor:
 
 def mixed_embeddings(encoder: nn.Module, ids: Tensor, parts: Sequence[Part], level: str, **types: Tensor) -> Tensor:
     """Output of a BERT-like encoder's embedding layer, (n, length, d), with mixtures."""
-    _check(level)
-    if level == "words":
+    if choice(level, LEVELS, "level of MixUp") == "words":
         return encoder.embeddings(inputs_embeds=mix_rows(encoder.get_input_embeddings()(ids), parts), **types)
     return mix_rows(encoder.embeddings(input_ids=ids, **types), parts)
 
@@ -44,8 +43,7 @@ def encode_mixed(
     encoder: nn.Module, ids: Tensor, mask: Tensor, parts: Sequence[Part], level: str, **types: Tensor
 ) -> Tensor:
     """Last hidden states (n, length, d) of any encoder, with mixtures; `mask` is the union (`union_mask`)."""
-    _check(level)
-    if level == "words":
+    if choice(level, LEVELS, "level of MixUp") == "words":
         words = mix_rows(encoder.get_input_embeddings()(ids), parts)
         return encoder(inputs_embeds=words, attention_mask=mask, **types).last_hidden_state
     handle = encoder.embeddings.register_forward_hook(lambda module, inputs, output: mix_rows(output, parts))
@@ -53,8 +51,3 @@ def encode_mixed(
         return encoder(input_ids=ids, attention_mask=mask, **types).last_hidden_state
     finally:
         handle.remove()
-
-
-def _check(level: str) -> None:
-    if level not in LEVELS:
-        raise InputError(f"unknown level of MixUp {level!r}: use one of {', '.join(LEVELS)}")

@@ -5,6 +5,7 @@ test text; MT is machine translation from the other side, BT a round trip. One m
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 import torch
 
 from xltlib import evaluation, geometry, grid, tasks, training
-from xltlib.errors import InputError
+from xltlib.errors import InputError, choice
 from xltlib.models import Classifier, HeadSettings, bfloat16_pays, fingerprint, load_encoder, load_tokenizer
 from xltlib.musc_training import METHODS, PairData, PairSettings, preset, projector, train_pairs
 from xltlib.records import canonical
@@ -68,15 +69,12 @@ def spec(
     """
     sizes, about, how = musc_scale(at), tasks.task(task), preset(preset_name)
     targets = list(sizes.targets if targets is None else targets)
-    for what, value, choices in (
-        ("training set", training_set, TRAINING),
-        ("method", method, METHODS),
-        ("encoder", encoder, ("multilingual", "english")),
-        ("form of SupCon", form, (None, "in", "out")),
-    ):
-        _choose(what, value, choices)
+    choice(training_set, TRAINING, "training set")
+    choice(method, METHODS, "method")
+    choice(encoder, ("multilingual", "english"), "encoder")
+    choice(form, (None, "in", "out"), "form of SupCon")
     for code in targets:
-        _choose(f"target language of {task}", code, about.languages[1:])
+        choice(code, about.languages[1:], f"target language of {task}")
     if not targets or (encoder == "english" and training_set != "S_trn"):
         raise InputError("a run needs a target language, and the English encoder is trained on S_trn alone")
     if method != "ce" and training_set != "S_trn + T_trn^MT":
@@ -95,7 +93,7 @@ def spec(
     }  # fmt: skip
     if frozen_layers is not None:
         settings["frozen_layers"] = frozen_layers
-    checkpoint = fingerprint(sizes.encoder if encoder == "multilingual" else sizes.english_encoder)
+    checkpoint = fingerprint(checkpoint_of(sizes, encoder))
     return RunSpec(EXPERIMENT, method, VERSION, tasks.corpus_name(task, at), checkpoint, seed, settings)
 
 
@@ -104,9 +102,9 @@ def signatures(at: str, targets: Sequence[str]) -> list[str]:
     return [translator(at).signature(*pair) for code in targets for pair in ((SOURCE, code), (code, SOURCE))]
 
 
-def _choose(what: str, value: str | None, choices: Sequence[str | None]) -> None:
-    if value not in choices:
-        raise InputError(f"unknown {what} {value!r}: use one of {', '.join(map(str, choices))}")
+def checkpoint_of(at: MuscScale, encoder: str) -> str:
+    """The checkpoint behind "multilingual" or "english"."""
+    return at.encoder if encoder == "multilingual" else at.english_encoder
 
 
 def source_items(s: dict, split: str) -> Items:
@@ -136,13 +134,14 @@ def target_side(s: dict, code: str, split: str) -> Items | None:
 
 
 def pair_data(s: dict, split: str, encode: Callable[[Items], Encoded]) -> PairData:
-    """The training or validation set of a spec's settings: only text that the method may see."""
+    """The training or validation set of a spec's settings: only text that the method may see. Where a target language
+    has fewer originals than the source (some of MLDoc's do), the sources beyond them stay out of its pairs."""
     source = source_items(s, split)
     encoded, labels, pairs = encode(source), list(source.labels), {}
     for code in s["targets"]:
         side = target_side(s, code, split)
         start = len(labels)
-        count = len(source) if side is None else min(len(source), len(side))  # some splits differ in size (MLDoc)
+        count = len(source) if side is None else min(len(source), len(side))
         pairs[code] = [(i,) if side is None else (i, start + i) for i in range(count)]
         if side is not None:
             encoded, labels = encoded.join(encode(side)), labels + list(side.labels)
@@ -166,7 +165,7 @@ def run(spec: RunSpec) -> Result:
         return score
 
     how = preset(s["preset"])
-    settings = PairSettings(spec.method, _with_form(how, s["form"]), s["weight"] or 0.0)
+    settings = PairSettings(spec.method, replace(how, form=s["form"] or how.form), s["weight"] or 0.0)
     fit = Settings(s["epochs"], s["batch"], s["learning_rate"], schedule=how.schedule)
     losses = train_pairs(model, data, settings, fit, spec.seed, validate)
     rows, frame = test(model, inputs or test_inputs(s, encode))
@@ -176,15 +175,9 @@ def run(spec: RunSpec) -> Result:
     return Result(rows + [about | {"metric": name, "value": float(value)} for name, value in facts.items()], frame)
 
 
-def _with_form(how, form: str | None):
-    from dataclasses import replace
-
-    return replace(how, form=form) if form else how
-
-
 def classifier(s: dict, at: MuscScale) -> Classifier:
     """The encoder with a new head and projector; in bfloat16 where the processor gains by it."""
-    name, about = at.encoder if s["encoder"] == "multilingual" else at.english_encoder, tasks.task(s["task"])
+    name, about = checkpoint_of(at, s["encoder"]), tasks.task(s["task"])
     fast = at.name != "paper" and bfloat16_pays()
     separator = load_tokenizer(name).sep_token_id if at.segments and about.pair else None
     head = HeadSettings(len(about.classes), s["pooling"], s["frozen_layers"], bfloat16=fast, separator=separator)
@@ -194,7 +187,8 @@ def classifier(s: dict, at: MuscScale) -> Classifier:
 
 
 def encoder_of(model: Classifier, s: dict, at: MuscScale) -> Callable[[Items], Encoded]:
-    name = at.encoder if s["encoder"] == "multilingual" else at.english_encoder
+    """The function from items to what the classifier takes; frozen features are kept on disk, but not at paper."""
+    name = checkpoint_of(at, s["encoder"])
     tokenizer, cache = load_tokenizer(name), BUILD / "features" if at.name != "paper" else None
     options = {"cache": cache, "name": fingerprint(name), "limit": at.max_length}
     return lambda data: training.encode(data.texts, tokenizer, model, **options)

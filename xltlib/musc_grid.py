@@ -133,9 +133,6 @@ def complete(records: Store, at: str, jobs: int = 1) -> None:
     for file, wanted in ((f"{name}-trial", trial(at)), (name, full_grid(at))):
         musc.prepare(records.missing_in_reference(file, wanted), jobs)
         records.complete_reference(file, wanted, musc.run, jobs=jobs)
-    shown = [records.find(spec) for spec in algorithms(at, "topics", [0], TARGETS)[:1]]
-    if shown[0]:
-        records.export_predictions(name, shown)
 
 
 def reference(at: str = "mini", part: str = "") -> pd.DataFrame:
@@ -164,12 +161,11 @@ def chosen(frame: pd.DataFrame) -> tuple[int, float]:
     return int(frozen), float(rate)
 
 
-def scores(frame: pd.DataFrame, metric: str = "accuracy", source: bool = False) -> pd.DataFrame:
-    """One row a run, language and input. The source language, whose two inputs are one, stays out unless asked for."""
+def scores(frame: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:
+    """One row a run, target language and input. The source language, whose two inputs are one, stays out."""
     if frame.empty:
         return frame
-    part = frame[frame["metric"] == metric]
-    part = part if source else part[part["language"] != musc.SOURCE]
+    part = frame[(frame["metric"] == metric) & (frame["language"] != musc.SOURCE)]
     return part.assign(loss=part["method"].map(LOSSES))
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from xltlib.errors import InputError
+from xltlib.errors import InputError, choice
 from xltlib.losses import mixup_cross_entropy, musc_loss, musc_total, supcon_loss
 from xltlib.models import Classifier
 from xltlib.training import Encoded, Settings, length_batches, optimise
@@ -48,9 +48,7 @@ PRESETS = {
 
 def preset(name: str) -> Preset:
     """The preset of a name; InputError names the two when it is neither."""
-    if name not in PRESETS:
-        raise InputError(f"unknown preset {name!r}: use one of {', '.join(PRESETS)}")
-    return PRESETS[name]
+    return PRESETS[choice(name, PRESETS, "preset")]
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,7 @@ class PairSettings:
     weight: float
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise InputError(f"unknown method {self.method!r}: use one of {', '.join(METHODS)}")
+        choice(self.method, METHODS, "method")
         if self.method == "sc+mu" and self.preset.name == "released":
             raise InputError("the released code has no 'sc+mu': with both switches on it trains the full loss, 'musc'")
 
@@ -177,5 +174,5 @@ def train_pairs(
         return torch.stack([pair_loss(model, data, pairs, settings, alphas) for pairs in chosen]).mean()
 
     epoch = lambda: batches(data, fit.batch, rng, settings.preset.every_language)  # noqa: E731
-    count = len(batches(data, fit.batch, random.Random(0), settings.preset.every_language))
-    return optimise(model, fit, fit.epochs * count, epoch, step, validate)
+    steps = fit.steps or fit.epochs * len(batches(data, fit.batch, random.Random(0), settings.preset.every_language))
+    return optimise(model, fit, steps, epoch, step, validate)

@@ -12,7 +12,7 @@ import torch
 
 from xltlib import evaluation, geometry, grid, regimes, training
 from xltlib.corpora import embedded
-from xltlib.errors import InputError
+from xltlib.errors import InputError, choice
 from xltlib.languages import OTC_LANGUAGES, language
 from xltlib.losses import OTC_FORMS
 from xltlib.models import Classifier, HeadSettings, bfloat16_pays, fingerprint, load_encoder, load_tokenizer
@@ -120,15 +120,15 @@ def spec(
     for code in (source, *languages, *([target] if target else [])):
         language(code)
     source = target if regime == "original" and target else source  # no other language plays a part: one run, one id
-    _choose("regime", regime, REGIMES)
-    _choose("translator", quality, TRANSLATORS)
-    _choose("match", match, ("none", "rows", "steps"))
-    _choose("ratio", ratio, regimes.RATIOS)
-    _choose("contrast", contrast, (None, *OTC_FORMS, "supcon"))
-    _choose("total", total, ("sum", "convex"))
+    choice(regime, REGIMES, "regime")
+    choice(quality, TRANSLATORS, "translator")
+    choice(match, ("none", "rows", "steps"), "match")
+    choice(ratio, regimes.RATIOS, "ratio")
+    choice(contrast, (None, *OTC_FORMS, "supcon"), "contrast")
+    choice(total, ("sum", "convex"), "total")
     _check_settings(regime, target, [code for code in languages if code != source], contrast)
     if sizes.corpus != "reviews":
-        _choose(f"translator at scale {at}", quality, TRANSLATORS[:3])
+        choice(quality, TRANSLATORS[:3], f"translator at scale {at}")
     uses_mt = regime not in ("zero-shot", "original")
     settings = {
         "scale": at, "source": source, "regime": regime, "target": target, "languages": list(languages),
@@ -153,11 +153,6 @@ def _check_settings(regime: str, target: str | None, others: Sequence[str], cont
         raise InputError(
             f"contrast {contrast!r} needs originals with their translations: regime 'mixed', not {regime!r}"
         )
-
-
-def _choose(what: str, value: str | None, choices: Sequence[str | None]) -> None:
-    if value not in choices:
-        raise InputError(f"unknown {what} {value!r}: use one of {', '.join(map(str, choices))}")
 
 
 def method_name(regime: str, contrast: str | None) -> str:

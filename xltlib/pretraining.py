@@ -435,6 +435,7 @@ def train_encoder(folder: Path, recipe: Recipe, state: Path, log: Callable[[dict
     def evaluate(step: int) -> bool:
         if not pairs:
             training.curve.append({"step": step, "loss": float(np.mean(training.losses[-100:]))})
+            log(training.curve[-1])
             return False
         model.eval()
         accuracy = retrieval_accuracy(model.bert, tokenizer, validation)

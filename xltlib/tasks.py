@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from xltlib.corpora import embedded, statement_tasks, statement_text
-from xltlib.errors import InputError
+from xltlib.errors import InputError, choice
 from xltlib.regimes import Translate
 
 
@@ -48,9 +48,7 @@ TASKS = {
 
 def task(name: str) -> Task:
     """The task of a name; InputError lists the names when it is none of them."""
-    if name not in TASKS:
-        raise InputError(f"unknown task {name!r}: use one of {', '.join(TASKS)}")
-    return TASKS[name]
+    return TASKS[choice(name, TASKS, "task")]
 
 
 @dataclass(frozen=True)
@@ -91,8 +89,7 @@ def items(name: str, code: str, split: str, size: int | None = None, at: str = "
     found = task(name)
     if at == "paper":
         return files_of(found, code, split).first(size)
-    if code not in found.languages:
-        raise InputError(f"task {name} has no language {code!r}: use one of {', '.join(found.languages)}")
+    choice(code, found.languages, f"language of {name}")
     if name == "reviews":
         reviews = embedded.reviews(code, split, size)
         return Items((tuple(r.text for r in reviews),), tuple(r.stars - 1 for r in reviews), code)

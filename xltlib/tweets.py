@@ -26,7 +26,7 @@ from xltlib import classical, evaluation
 from xltlib.comparison import comparisons
 from xltlib.corpora import fetch, files
 from xltlib.corpora.guards import Example, duplicates, same_text
-from xltlib.errors import InputError
+from xltlib.errors import InputError, choice
 from xltlib.records import write_whole
 from xltlib.store import REFERENCE, Record, Result, RunSpec, Store
 
@@ -53,13 +53,7 @@ def views(method: str, target: str) -> list[tuple[View, View]]:
         "translate-all": [train, test],
         "original": [(own, own)],
     }
-    return table[_choice("method", method, METHODS)]
-
-
-def _choice(what: str, value: str, choices: Sequence[str]) -> str:
-    if value not in choices:
-        raise InputError(f"unknown {what} {value!r}: use one of {', '.join(choices)}")
-    return value
+    return table[choice(method, METHODS, "method")]
 
 
 def hyperparameters(classifier: str) -> dict:
@@ -82,13 +76,13 @@ def specs(
     engine: str = "apertium",
 ) -> list[RunSpec]:
     """One spec a seed, target and method. `folder`: where UMSAB lies (see `fetch.locate`); `engine`: the translator."""
-    _choice("classifier", classifier, CLASSIFIERS)
+    choice(classifier, CLASSIFIERS, "classifier")
     corpus = files.umsab_fingerprint(fetch.locate("umsab", folder))
     shared = {"classifier": classifier, "source": SOURCE, "per_class": per_class, "fit": hyperparameters(classifier)}
     return [
         RunSpec(EXPERIMENT, method, VERSION, corpus, CHECKPOINT, seed, shared | translation(method, target, engine))
         for seed in range(seeds)
-        for target in (_choice("target language", t, TARGETS) for t in targets)
+        for target in (choice(t, TARGETS, "target language") for t in targets)
         for method in methods
     ]
 

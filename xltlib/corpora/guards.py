@@ -40,13 +40,6 @@ def sift(read: Sequence[tuple[int, object]], path: Path) -> Kept:
     return Kept((found for _, found in read if not isinstance(found, str)), reasons)
 
 
-def choice(value: str | int, names: Iterable[str | int], what: str) -> str | int:
-    """The value, if it is one of the names; InputError lists them when it is not."""
-    if value not in (names := list(names)):
-        raise InputError(f"unknown {what} {value!r}: use one of {', '.join(map(str, names))}")
-    return value
-
-
 def read_text(path: Path, remedy: str = "check the path") -> str:
     """The file's text, UTF-8 with or without a byte order mark, line ends as \\n."""
     try:

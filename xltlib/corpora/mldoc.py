@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-from xltlib.corpora.guards import Example, Kept, check, choice, known_name, read_lines, several_classes, sift
-from xltlib.errors import InputError
+from xltlib.corpora.guards import Example, Kept, check, known_name, read_lines, several_classes, sift
+from xltlib.errors import InputError, choice
 
 LANGUAGES = {
     **{"en": "english", "de": "german", "es": "spanish", "fr": "french"},

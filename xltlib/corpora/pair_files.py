@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xltlib.corpora.guards import Kept, choice, known_name, read_lines, several_classes, sift, whole_number
-from xltlib.errors import InputError
+from xltlib.corpora.guards import Kept, known_name, read_lines, several_classes, sift, whole_number
+from xltlib.errors import InputError, choice
 
 PAWSX_LANGUAGES = ("de", "en", "es", "fr", "ja", "ko", "zh")
 PAWSX_CLASSES = ("different", "paraphrase")
