@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xltlib import musc, musc_grid
+from xltlib import musc, musc_grid, musc_trials, tasks
 from xltlib.errors import InputError
 from xltlib.musc_grid import MEAN, TABLE_4, TARGET_TEXT, TRANSLATED, WITH_MT
 from xltlib.scales import MUSC_SCALES
@@ -145,7 +145,7 @@ def test_the_trial_chooses_the_fastest_setting_within_one_standard_error():
         for (f, r), both in values.items()
         for seed, value in enumerate(both)
     ])  # fmt: skip
-    assert musc_grid.chosen(frame) == (2, 0.002)
+    assert musc_trials.chosen(frame) == (2, 0.002)
 
 
 def test_the_weaker_part_decides():
@@ -172,7 +172,8 @@ def test_the_full_grid_has_what_the_issue_of_the_paper_needs(named):
     topics = [s for s in half if s.settings["task"] == "topics" and s.settings["preset"] == "paper"]
     cells = {(s.method, s.settings["train_size"]) for s in topics if s.settings["targets"] == list(musc_grid.TARGETS)}
     assert cells >= {(method, size) for method in musc_grid.METHODS for size in sizes.sizes}
-    assert {s.settings["task"] for s in half if s.method == "musc"} == {"topics", "reviews", "paraphrase", "inference"}
+    assert {s.settings["task"] for s in half if s.method == "musc"} == {"topics", "reviews"}
+    assert {s.settings["task"] for s in musc_grid.full_grid("paper", 1) if s.method == "musc"} == set(tasks.TASKS)
     released = [s for s in half if s.settings["preset"] == "released"]
     assert released and all(s.settings["audit"] and s.settings["task"] == "topics" for s in released)
     assert {s.settings["form"] for s in topics if s.method == "sc"} == {"in", "out"}
@@ -185,8 +186,28 @@ def test_live_runs_are_a_part_of_what_the_notebooks_promise(named):
     live = musc_grid.live_algorithms("mini", "topics")
     assert {s.settings["encoder"] for s in live} == {"multilingual", "english"} and len({s.seed for s in live}) == 5
     assert {s.settings["train_size"] for s in live + musc_grid.live_table4("mini", "topics")} == {at.live_size}
-    trial = musc_grid.trial("mini")
+    trial = musc_trials.rates("mini")
     assert {s.settings["training"] for s in trial} == {"S_trn"} and len(set(trial)) == len(trial)
+
+
+def test_a_task_is_learned_when_its_best_setting_is_ten_points_above_chance():
+    means = {("topics", 1000): 0.36, ("paraphrase", 1000): 0.55, ("paraphrase", 8000): 0.59, ("inference", 1000): 0.43}
+    means |= {("inference", 8000): 0.44}
+    frame = pd.DataFrame([
+        {"metric": "validation", "task": task, "train_size": size, "frozen_layers": 0, "learning_rate": 5e-4} | part
+        for (task, size), mean in means.items()
+        for part in ({"value": mean - 0.1}, {"value": mean + 0.1})
+    ])  # fmt: skip
+    assert musc_trials.learned(frame) == ["inference", "topics"]
+    table = musc_trials.pairs_table(frame)
+    assert table["chance"].tolist() == [0.333, 0.333, 0.5, 0.5, 0.25] and table["validation accuracy"].notna().all()
+
+
+def test_the_trial_on_pairs_grows_the_training_set(named):
+    runs = musc_trials.pairs("mini")
+    assert {s.settings["task"] for s in runs} == {"paraphrase", "inference"} and len(set(runs)) == len(runs)
+    assert {s.settings["train_size"] for s in runs} == set(musc_trials.PAIR_SIZES)
+    assert all(s.settings["training"] == "S_trn" and s.settings["frozen_layers"] == 0 for s in runs)
 
 
 def test_smoke_runs_are_no_reference(tmp_path):

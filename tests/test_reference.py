@@ -1,8 +1,9 @@
 """The committed records are those of today's corpus, checkpoints and methods, and stay small."""
 
+import pandas as pd
 import pytest
 
-from xltlib import musc, musc_grid, otc, otc_grid, store, tasks, tweets
+from xltlib import musc, musc_trials, otc, otc_grid, store, tasks, tweets
 from xltlib.corpora import embedded
 from xltlib.models import fingerprint
 from xltlib.scales import MINI, MUSC_MINI
@@ -65,7 +66,7 @@ def test_the_learning_rate_is_the_best_one_of_the_trial():
     assert found["mean"].idxmax() == MINI.learning_rate
 
 
-@pytest.mark.parametrize("name", ["musc", "musc-trial"])
+@pytest.mark.parametrize("name", ["musc", "musc-trial", "musc-pairs"])
 def test_reference_records_of_paper_2_are_current(name):
     if not (store.REFERENCE / f"{name}.parquet").exists():
         pytest.skip(f"there are no reference records of {name!r} yet: xlt run 06 -p grid full")
@@ -83,8 +84,17 @@ def test_rate_and_frozen_layers_of_paper_2_follow_from_the_trial():
         pytest.skip("there is no trial of paper 2 yet: xlt run 06 -p grid full")
     frame = store.reference("musc-trial")
     cells = frame.query("metric == 'validation'").groupby(["frozen_layers", "learning_rate"]).size()
-    assert len(cells) == len(musc_grid.FROZEN) * len(musc_grid.RATES) and cells.nunique() == 1
-    assert musc_grid.chosen(frame) == (MUSC_MINI.frozen_layers, MUSC_MINI.learning_rate)
+    assert len(cells) == len(musc_trials.FROZEN) * len(musc_trials.RATES) and cells.nunique() == 1
+    assert musc_trials.chosen(frame) == (MUSC_MINI.frozen_layers, MUSC_MINI.learning_rate)
+
+
+def test_the_grid_of_paper_2_has_the_tasks_that_are_learned():
+    """Topics and inference in the trial of rates, both tasks on pairs in their own; reviews are paper 1's task."""
+    if not (store.REFERENCE / "musc-pairs.parquet").exists():
+        pytest.skip("there is no trial on pairs of texts yet: xlt run 06 -p grid full")
+    frame = pd.concat([store.reference("musc-trial"), store.reference("musc-pairs")])
+    assert set(frame["task"]) == {"topics", "paraphrase", "inference"}
+    assert {*musc_trials.learned(frame), "reviews"} == set(MUSC_MINI.tasks)
 
 
 def test_reference_translations_are_of_todays_translators():
@@ -97,8 +107,6 @@ def test_reference_translations_are_of_todays_translators():
 
 @pytest.mark.parametrize("column", ["corpus", "checkpoint", "version"])
 def test_a_record_of_other_origin_is_named(column):
-    import pandas as pd
-
     now = current()
     rows = pd.DataFrame([{"id": i, "method": "mixed", "seed": 0} | now for i in ("a", "b")])
     assert store.stale(rows, now) == []

@@ -53,14 +53,20 @@ class Failure:
     by_input: bool
 
 
-def each(function: Callable[[Any], Any], items: Sequence, jobs: int) -> None:
-    """Call a function on every item, for what it leaves on disk; in `jobs` processes with one torch thread each."""
-    if jobs == 1 or len(items) < 2:
-        for item in items:
-            function(item)
-    else:
-        with joblib.parallel_config("loky", inner_max_num_threads=1):
-            joblib.Parallel(n_jobs=jobs)(joblib.delayed(function)(item) for item in items)
+def each(function: Callable[[Any], Any], items: Sequence, jobs: int, name: str = "prepared") -> None:
+    """Call a function on every item, for what it leaves on disk; in `jobs` processes with one torch thread each. A
+    progress bar shows when there is more than one item."""
+    hidden = {"disable": True} if len(items) < 2 else {}
+    with tqdm(total=len(items), desc=name, **hidden) as bar:
+        if jobs == 1 or len(items) < 2:
+            for item in items:
+                function(item)
+                bar.update()
+        else:
+            with joblib.parallel_config("loky", inner_max_num_threads=1):
+                pool = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
+            for _ in pool(joblib.delayed(function)(item) for item in items):
+                bar.update()
 
 
 def run_grid(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from xltlib import musc, published, store, tasks
+from xltlib import musc, musc_trials, published, store
 from xltlib.errors import InputError
 from xltlib.languages import language
 from xltlib.musc_training import METHODS
@@ -41,7 +41,6 @@ FURTHER = {
 }
 """Target languages of each task's second models, for cross-entropy and MUSC alone."""
 REFERENCE_SEEDS = 5
-RATES, FROZEN = (1e-3, 2e-3, 3e-3, 5e-3), (0, 2, 3)
 
 
 def algorithms(
@@ -94,7 +93,7 @@ def _of_one_seed(at: str, seed: list[int]) -> Iterator[RunSpec]:
     sizes = musc_scale(at).sizes
     for size in sizes:
         yield from losses(at, "topics", seed, size=size, targets=TARGETS)
-    for name in tasks.TASKS:
+    for name in musc_scale(at).tasks:
         yield from algorithms(at, name, seed, TARGETS)
         yield from losses(at, name, seed, targets=TARGETS)
     for size in (None, sizes[-1]):
@@ -104,20 +103,8 @@ def _of_one_seed(at: str, seed: list[int]) -> Iterator[RunSpec]:
         yield from losses(at, "topics", seed, ("sc", "musc"), size=size, targets=TARGETS, form="out")
         released = [method for method in METHODS if method != "sc+mu"]
         yield from losses(at, "topics", seed, released, size=size, targets=TARGETS, preset_name="released", audit=True)
-    for name, targets in FURTHER.items():
-        yield from losses(at, name, seed, ("ce", "musc"), targets=targets)
-
-
-def trial(at: str, seeds: int = 2) -> list[RunSpec]:
-    """Where the scale's learning rate and number of frozen layers come from: English alone, judged on English
-    validation items, one task on texts and one on pairs."""
-    return [
-        musc.spec(at, name, PLAIN, seed, learning_rate=rate, frozen_layers=frozen, targets=TARGETS[:1])
-        for seed in range(seeds)
-        for name in ("topics", "inference")
-        for frozen in FROZEN
-        for rate in RATES
-    ]
+    for name in musc_scale(at).tasks:
+        yield from losses(at, name, seed, ("ce", "musc"), targets=FURTHER[name])
 
 
 def reference_name(at: str) -> str:
@@ -126,39 +113,22 @@ def reference_name(at: str) -> str:
 
 
 def complete(records: Store, at: str, jobs: int = 1) -> None:
-    """Run what the reference files of a scale lack: the trial, then the full grid; resumable. InputError at smoke."""
+    """Run what the reference files of a scale lack: at mini the trials, whose answers the paper has for its own scale,
+    then the full grid; resumable. InputError at smoke."""
     if at == "smoke":
         raise InputError("grid 'full' at scale smoke: its runs are no results; use --scale mini (or paper)")
     name = reference_name(at)
-    for file, wanted in ((f"{name}-trial", trial(at)), (name, full_grid(at))):
+    trials = {f"{name}-trial": musc_trials.rates, f"{name}-pairs": musc_trials.pairs} if at == "mini" else {}
+    parts = {file: wanted(at) for file, wanted in trials.items()} | {name: full_grid(at)}
+    for file, wanted in parts.items():
         musc.prepare(records.missing_in_reference(file, wanted), jobs)
         records.complete_reference(file, wanted, musc.run, jobs=jobs)
 
 
 def reference(at: str = "mini", part: str = "") -> pd.DataFrame:
-    """The committed records, one row a metric; empty when there are none. `part`: "-trial"."""
+    """The committed records, one row a metric; empty when there are none. `part`: "-trial" or "-pairs"."""
     name = reference_name(at) + part
     return store.reference(name) if (store.REFERENCE / f"{name}.parquet").exists() else pd.DataFrame()
-
-
-def trial_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Validation accuracy of the trial, mean over seeds, by task, frozen layers and learning rate."""
-    part = frame[frame["metric"] == "validation"]
-    return part.pivot_table(index=["task", "frozen_layers"], columns="learning_rate", values="value").reset_index()
-
-
-def chosen(frame: pd.DataFrame) -> tuple[int, float]:
-    """(frozen layers, learning rate) that the trial chooses: of the settings whose validation accuracy lies within one
-    standard error of the best (over seeds; both tasks averaged), those that freeze most, as they train fastest, and of
-    these the most accurate one."""
-    part = frame[frame["metric"] == "validation"]
-    cells = part.groupby(["frozen_layers", "learning_rate", "seed"])["value"].mean().groupby(level=[0, 1])
-    found = cells.agg(["mean", "sem"])
-    best = found.loc[found["mean"].idxmax()]
-    near = found[found["mean"] >= best["mean"] - best["sem"]]
-    near = near[near.index.get_level_values(0) == near.index.get_level_values(0).max()]
-    frozen, rate = near["mean"].idxmax()
-    return int(frozen), float(rate)
 
 
 def scores(frame: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:

@@ -83,7 +83,7 @@ PAPER = Scale(
 class MuscScale:
     """What one scale sets for paper 2. `sizes`: training sizes of the losses on topics, from the smallest to the
     largest; all else has `train_size` in the reference and `live_size` in a notebook, which must end soon. None means
-    the whole split. `epochs`: None takes the paper's, a task each.
+    the whole split. `epochs`: None takes the paper's, a task each. `tasks`: those of the reference grid.
     """
 
     name: str
@@ -105,17 +105,19 @@ class MuscScale:
     frozen_layers: int
     segments: bool  # whether the encoder was trained with token types
     targets: tuple[str, ...]
+    tasks: tuple[str, ...]
     seeds: int  # of translate-all and of the losses
     table4_seeds: int
     max_length: int = 128
 
 
-# learning_rate and frozen_layers: musc_grid.chosen of a trial on English validation items, trained on English alone
+# learning_rate, frozen_layers and tasks: musc_trials.chosen and learned, from trials on English validation items with
+# training on English alone
 MUSC_MINI = MuscScale(
     name="mini", encoder="mini-mbert-2", english_encoder="mini-bert-en", engine="ctranslate2", translator="mini-m2m-2",
     compute_type="int8", beam=5, sizes=(250, 500, 1000, 2000), train_size=1000, live_size=250, validation_size=250,
     test_size=1000, epochs=5, batch=32, learning_rate=3e-3, pooling="mean", frozen_layers=3, segments=False,
-    targets=("de", "zh"), seeds=5, table4_seeds=3,
+    targets=("de", "zh"), tasks=("reviews", "topics"), seeds=5, table4_seeds=3,
 )  # fmt: skip
 MUSC_SMOKE = MuscScale(**{
     **MUSC_MINI.__dict__, "name": "smoke", "beam": 1, "sizes": (20, 40), "train_size": 20, "live_size": 20,
@@ -127,7 +129,7 @@ MUSC_PAPER = MuscScale(
     translator="facebook/m2m100_418M@55c2e61bbf05dfb8d7abccdc3fae6fc8512fd636", compute_type="float32", beam=5,
     sizes=(1000, 2000, 5000, 10000), train_size=10000, live_size=10000, validation_size=None, test_size=None,
     epochs=None, batch=32, learning_rate=3e-5, pooling="cls", frozen_layers=0, segments=True,
-    targets=("de", "es", "fr", "zh"), seeds=5, table4_seeds=3,
+    targets=("de", "es", "fr", "zh"), tasks=("reviews", "topics", "paraphrase", "inference"), seeds=5, table4_seeds=3,
 )  # fmt: skip
 MUSC_SCALES = {scale.name: scale for scale in (MUSC_SMOKE, MUSC_MINI, MUSC_PAPER)}
 SCALES = {scale.name: scale for scale in (SMOKE, MINI, PAPER)}
