@@ -139,3 +139,26 @@ def pair_data(
     rows = encoded(model, folder, [*texts, *(text for side in sides for text in side)])
     pairs = {code: [(i, (k + 1) * n + i) for i in range(n)] for k, code in enumerate(languages)}
     return musc_training.PairData(rows, torch.tensor(list(labels) * (len(languages) + 1)), pairs)
+
+
+@cache
+def decoder_folder(kind: str = "llama") -> Path:
+    """A causal model of Llama's or Qwen2's class with random weights, in the hub's layout, with the small decoders'
+    kind of tokenizer. Made once for all tests."""
+    from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+    from xltlib import decoders
+
+    folder = _folder() / kind
+    folder.mkdir(exist_ok=True)
+    tokenizer = decoders.build_tokenizer(folder, 900, decoders.tokenizer_lines(300))
+    config, model = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen2": (Qwen2Config, Qwen2ForCausalLM)}[kind]
+    torch.manual_seed(3)
+    made = model(config(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, max_position_embeddings=2048, pad_token_id=0, bos_token_id=2, eos_token_id=3,
+    ))  # fmt: skip
+    for parameter in made.parameters():  # with its small initial weights a model says the same whatever it reads
+        parameter.data.mul_(5) if parameter.ndim > 1 else None
+    made.save_pretrained(folder)
+    return folder

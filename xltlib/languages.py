@@ -7,7 +7,8 @@ from xltlib.errors import InputError
 
 @dataclass(frozen=True)
 class Language:
-    """One language: ISO 639-1 code, English name, script, family, and how BLEU splits its text."""
+    """One language: ISO 639-1 code, English name, script, family, how BLEU splits its text, and how many characters of
+    an alphabet one of its characters counts for (Self-Translate-Train, A.3; 1 where the paper says nothing)."""
 
     code: str
     name: str
@@ -15,6 +16,7 @@ class Language:
     family: str
     european: bool
     bleu_tokenizer: str = "13a"
+    length_factor: int = 1
 
 
 LANGUAGES = {
@@ -25,7 +27,7 @@ LANGUAGES = {
         Language("es", "Spanish", "Latin", "Romance", True),
         Language("fr", "French", "Latin", "Romance", True),
         Language("ja", "Japanese", "Kanji and kana", "Japonic", False, "ja-mecab"),
-        Language("zh", "Chinese", "Han", "Sinitic", False, "zh"),
+        Language("zh", "Chinese", "Han", "Sinitic", False, "zh", length_factor=3),
         Language("ru", "Russian", "Cyrillic", "Slavic", True),
         Language("it", "Italian", "Latin", "Romance", True),
         Language("ko", "Korean", "Hangul", "Koreanic", False, "char"),

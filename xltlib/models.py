@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from xltlib.errors import InputError
-from xltlib.hub import hub_folder
+from xltlib.hub import INDEX, hub_folder
 from xltlib.mixing import Part, encode_mixed, mixed_embeddings, union_mask
 from xltlib.scales import DATA
 
@@ -86,7 +86,7 @@ def source_of(name: str) -> Path:
     if Path(name).is_dir():
         return Path(name)
     repository, _, revision = name.partition("@")
-    return hub_folder(repository, revision or "main", TOKENIZER_FILES, ("model.safetensors",))
+    return hub_folder(repository, revision or "main", TOKENIZER_FILES, ("model.safetensors", f"model{INDEX}"))
 
 
 def load_tokenizer(name: str):
@@ -112,6 +112,15 @@ def load_encoder(name: str, attention: str | None = None) -> nn.Module:
     arguments = {"add_pooling_layer": False} if _load(AutoConfig, folder).model_type in BERT_LIKE else {}
     arguments |= {"attn_implementation": attention} if attention else {}
     return _load(AutoModel, folder, use_safetensors=True, dtype=torch.float32, **arguments).eval()
+
+
+def load_causal(name: str) -> nn.Module:
+    """A causal language model of a checkpoint in evaluation mode, safetensors only, no remote code: in float32 on a
+    processor, in bfloat16 where there is a GPU."""
+    from transformers import AutoModelForCausalLM
+
+    dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
+    return _load(AutoModelForCausalLM, source_of(name), use_safetensors=True, dtype=dtype).eval()
 
 
 def _load(loader, folder: Path, **arguments):

@@ -80,14 +80,17 @@ RECIPES = {
 """What `xlt models build` can make. A number in a name is the generation; the first has none."""
 
 
-def train_sentencepiece(folder: Path, lines: list[str], size: int = VOCABULARY) -> sentencepiece.SentencePieceProcessor:
-    """Train a unigram SentencePiece model on lines; one thread, so that it is the same every time."""
+def train_sentencepiece(
+    folder: Path, lines: list[str], size: int = VOCABULARY, **options
+) -> sentencepiece.SentencePieceProcessor:
+    """Train a unigram SentencePiece model on lines; one thread, so that it is the same every time. `options` go to
+    SentencePiece's trainer."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "lines.txt").write_text("\n".join(lines), encoding="utf-8")
     sentencepiece.SentencePieceTrainer.train(
         input=str(folder / "lines.txt"), model_prefix=str(folder / "sentencepiece.bpe"), vocab_size=size,
         character_coverage=1.0, num_threads=1, model_type="unigram", minloglevel=2, hard_vocab_limit=False,
-        shuffle_input_sentence=False, max_sentence_length=10000,
+        shuffle_input_sentence=False, max_sentence_length=10000, **options,
     )  # fmt: skip
     (folder / "lines.txt").unlink()
     (folder / "sentencepiece.bpe.vocab").unlink()

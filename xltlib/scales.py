@@ -131,6 +131,72 @@ MUSC_PAPER = MuscScale(
     epochs=None, batch=32, learning_rate=3e-5, pooling="cls", frozen_layers=0, segments=True,
     targets=("de", "es", "fr", "zh"), tasks=("reviews", "topics", "paraphrase", "inference"), seeds=5, table4_seeds=3,
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SelfScale:
+    """What one scale sets for paper 3. `decoders`: from small to large, the second is the main one at mini. `rates`
+    and `seeds` make the paper's six runs a setting; `rank` and `alpha` are LoRA's. `max_tokens`: of a translation, by
+    field (Table 5 at paper); `new_tokens`: of an output, by task. Sizes are items; None means the whole split."""
+
+    name: str
+    decoders: tuple[str, ...]
+    main: str
+    labelled: str
+    external: str
+    tasks: tuple[str, ...]
+    live_task: str
+    live_languages: tuple[str, ...]
+    languages: tuple[str, ...]
+    train_size: int | None
+    live_size: int | None
+    validation_size: int | None
+    test_size: int | None
+    steps: int
+    batch: int
+    rates: tuple[float, ...]
+    seeds: int
+    live_seeds: int
+    rank: int
+    alpha: int
+    max_tokens: tuple[tuple[str, int], ...]
+    new_tokens: tuple[tuple[str, int], ...]
+    limit: int = 1024
+
+
+SELF_MINI = SelfScale(
+    name="mini", decoders=("mini-llama-0.25m", "mini-llama-1m", "mini-llama-4m"), main="mini-llama-1m",
+    labelled="mini-llama-1m-labelled", external="mini-m2m-4", tasks=("problems", "questions", "inference"),
+    live_task="problems", live_languages=("de", "th"), languages=("de", "ru", "th", "zh"), train_size=1000,
+    live_size=500, validation_size=200, test_size=250, steps=150, batch=32, rates=(3e-3, 1e-2), seeds=3, live_seeds=3,
+    rank=16, alpha=32,
+    max_tokens=(("problem", 120), ("solution", 80), ("context", 48), ("question", 32), ("premise", 80),
+                ("hypothesis", 48)),
+    new_tokens=(("problems", 80), ("questions", 16), ("inference", 8)),
+)  # fmt: skip
+SELF_SMOKE = SelfScale(**{
+    **SELF_MINI.__dict__, "name": "smoke", "main": "mini-llama-0.25m", "train_size": 24, "live_size": 24,
+    "validation_size": 12, "test_size": 12, "steps": 4, "batch": 8, "seeds": 2, "live_seeds": 2,
+    "max_tokens": tuple((field, min(48, n)) for field, n in SELF_MINI.max_tokens),
+    "new_tokens": (("problems", 24), ("questions", 8), ("inference", 8)),
+})  # fmt: skip
+LLAMA_7B = "meta-llama/Llama-2-7b-hf@01c7f73d771dfac7d292323805ebc428287df4f9"
+SELF_PAPER = SelfScale(
+    name="paper",
+    decoders=(
+        "Qwen/Qwen1.5-1.8B@7846de7ed421727b318d6605a0bfab659da2c067", LLAMA_7B,
+        "meta-llama/Llama-2-13b-hf@5c31dfb671ce7cfe2d7bb7c04375e44c55e815b1",
+        "meta-llama/Llama-2-70b-hf@3aba440b59558f995867ba6e1f58f21d0336b5bb",
+    ),
+    main=LLAMA_7B, labelled="", external="facebook/m2m100_418M@55c2e61bbf05dfb8d7abccdc3fae6fc8512fd636",
+    tasks=("problems", "questions", "inference"), live_task="problems", live_languages=("de", "ru", "th", "zh"),
+    languages=("de", "ru", "th", "zh"), train_size=10000, live_size=10000, validation_size=None, test_size=None,
+    steps=1000, batch=64, rates=(5e-5, 3e-4), seeds=3, live_seeds=3, rank=16, alpha=32,
+    max_tokens=(("problem", 512), ("solution", 512), ("context", 512), ("question", 256), ("premise", 256),
+                ("hypothesis", 256)),
+    new_tokens=(("problems", 512), ("questions", 64), ("inference", 8)), limit=2048,
+)  # fmt: skip
+SELF_SCALES = {scale.name: scale for scale in (SELF_SMOKE, SELF_MINI, SELF_PAPER)}
 MUSC_SCALES = {scale.name: scale for scale in (MUSC_SMOKE, MUSC_MINI, MUSC_PAPER)}
 SCALES = {scale.name: scale for scale in (SMOKE, MINI, PAPER)}
 
@@ -146,3 +212,9 @@ def musc_scale(name: str) -> MuscScale:
     """The settings of a scale for paper 2; InputError names the three when it is none of them."""
     scale(name)
     return MUSC_SCALES[name]
+
+
+def self_scale(name: str) -> SelfScale:
+    """The settings of a scale for paper 3; InputError names the three when it is none of them."""
+    scale(name)
+    return SELF_SCALES[name]

@@ -1,6 +1,7 @@
 """The one training loop: batches by length, frozen features computed once, validation-selected checkpoint."""
 
 import copy
+import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -48,7 +49,7 @@ class Settings:
     temperature: float = 0.1
     weight: float = 0.4
     total: str = "sum"
-    schedule: str = "linear"  # warm-up and decay, or "constant"
+    schedule: str = "linear"  # warm-up, then linear decay; "cosine": warm-up, then half a cosine; or "constant"
 
 
 class Encoded:
@@ -233,6 +234,15 @@ def train(
     return optimise(model, settings, steps, lambda: length_batches(lengths, size, rng), loss_of, validate)
 
 
+def rate_at(settings: Settings, step: int, steps: int) -> float:
+    """The learning rate of a step: warm-up over a share of the steps, then down to 0 along a line or a cosine."""
+    warm = (step + 1) / max(1, settings.warmup * steps)
+    left = (steps - step) / (steps * (1 - settings.warmup))
+    if settings.schedule == "cosine":
+        left = 0.5 * (1 - math.cos(math.pi * min(1.0, left)))
+    return settings.learning_rate * (1.0 if settings.schedule == "constant" else min(1.0, warm, left))
+
+
 def optimise(
     model: torch.nn.Module,
     settings: Settings,
@@ -243,23 +253,18 @@ def optimise(
 ) -> list[float]:
     """The loop: `steps` optimisation steps over the batches of one `epoch()` after the other; returns their losses.
 
-    AdamW with warm-up and linear decay (`settings.schedule` "linear"), or Adam at a constant rate ("constant"). After
-    each epoch `validate()` gives the validation score; the weights of the best epoch (the first, when equal) are kept.
+    AdamW with the rate of `rate_at`, or Adam at a constant rate (`settings.schedule` "constant"). After each epoch
+    `validate()` gives the validation score; the weights of the best epoch (the first, when equal) are kept.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
-    linear = settings.schedule == "linear"
-    decay = settings.weight_decay if linear else 0.0
+    decay = 0.0 if settings.schedule == "constant" else settings.weight_decay
     optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=decay)  # without decay it is Adam
     losses, best, kept = [], -1.0, None
     while len(losses) < steps:
         model.train()
         for chosen in epoch()[: steps - len(losses)]:
-            rate = min(
-                (len(losses) + 1) / max(1, settings.warmup * steps),
-                (steps - len(losses)) / (steps * (1 - settings.warmup)),
-            )
-            optimiser.param_groups[0]["lr"] = settings.learning_rate * (min(1.0, rate) if linear else 1.0)
+            optimiser.param_groups[0]["lr"] = rate_at(settings, len(losses), steps)
             loss = loss_of(chosen)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()

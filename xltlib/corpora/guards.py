@@ -30,7 +30,7 @@ class Kept(list):
         self.left_out = dict(left_out or {})
 
 
-def sift(read: Sequence[tuple[int, object]], path: Path) -> Kept:
+def sift(read: Sequence[tuple[int | str, object]], path: Path) -> Kept:
     """The examples among (row, example or the reason to leave it out); one line on stderr counts the others."""
     reasons = Counter(found for _, found in read if isinstance(found, str))
     if reasons:

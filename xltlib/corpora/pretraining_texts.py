@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 
 from xltlib.corpora import embedded, statement_text
+from xltlib.corpora.problems import PROBLEM_LANGUAGES, problems_hash
 from xltlib.corpora.statement_text import STATEMENT_LANGUAGES
 from xltlib.languages import REVIEW_LANGUAGES
 
@@ -79,4 +80,40 @@ class EnglishAlone(ReviewsAndStatements):
         return iter(())
 
 
-GENERATIONS = {1: Reviews(), 2: ReviewsAndStatements(), 3: EnglishAlone()}
+class Problems:
+    """Word problems, questions and statements of paper 3, field by field, English and one other language."""
+
+    languages = PROBLEM_LANGUAGES
+
+    def name(self) -> str:
+        """The corpus with its hash."""
+        return f"problems@{problems_hash()}"
+
+    def bitext(self, split: str, size: int, own: float = 0.0) -> Iterator[dict]:
+        """Parallel texts of the pretraining split in English, as people write it, and in plain words of another
+        language; a solution's lines are texts of their own."""
+        from xltlib.corpora import decoder_texts
+
+        rng, others = random.Random(f"bitext of problems:{split}"), PROBLEM_LANGUAGES[1:]
+        while size > 0:
+            code = rng.choice(others)
+            pair = decoder_texts.pair(rng.choice(decoder_texts.FIELDS), code, rng)
+            for english, other in zip(*(side.split("\n") for side in pair), strict=True):
+                if not english.isdigit():
+                    yield {"en": english, code: other}
+                    size -= 1
+
+    def originals(self, code: str, size: int) -> list[str]:
+        """Monolingual texts of the pretraining split."""
+        from xltlib.corpora import decoder_texts
+
+        rng = random.Random(f"originals of problems:{code}")
+        return [decoder_texts.text(code, rng) for _ in range(size)]
+
+    def lines(self) -> list[str]:
+        """As `Reviews.lines`."""
+        lines = [text for code in self.languages for text in self.originals(code, 2000)]
+        return lines + [text for entry in self.bitext("pretraining", 8000) for text in entry.values()]
+
+
+GENERATIONS = {1: Reviews(), 2: ReviewsAndStatements(), 3: EnglishAlone(), 4: Problems()}

@@ -281,3 +281,21 @@ def examples(task: str, code: str, split: str, size: int | None = None) -> tuple
         label = rng.choice([k for k in range(classes) if k != clean]) if noisy else clean
         result.append(Example(texts, label, clean, pieces))
     return tuple(result)
+
+
+@cache
+def parallel_inference(code: str, split: str, size: int) -> tuple[tuple[tuple[str, str], int], ...]:
+    """((premise, hypothesis), label) of inference, without label noise: the same contents in every language, each
+    worded as a writer of that language would put it. XNLI's shape; `examples` has contents of its own a language."""
+    writer = TaskWriter(code, split, random.Random(f"{DIALS.seed}:parallel wordings:{code}:{split}"))
+    return tuple(
+        (tuple(render(code, tuple(writer.piece(statement) for _, statement, _ in side)) for side in pieces), label)
+        for pieces, label in _inference_contents(split, size)
+    )
+
+
+@cache
+def _inference_contents(split: str, size: int) -> tuple[tuple[tuple[tuple[Piece, ...], ...], int], ...]:
+    writer = TaskWriter("en", split, random.Random(f"{DIALS.seed}:parallel inference:{split}"))
+    labels = [i % len(INFERENCE) for i in range(size)]
+    return tuple((writer.inference(label), label) for label in labels)

@@ -103,19 +103,45 @@ class StatementBank:
 
     def words(self, statement: Statement, form: str | int = "main") -> list[Word]:
         """A statement's words in one of FORMS, or in the language's own wording number `form`. No capital, no stop."""
+        return self.words_and_slots(statement, form)[0]
+
+    def words_and_slots(self, statement: Statement, form: str | int = "main") -> tuple[list[Word], dict[str, range]]:
+        """`words`, and for each filled slot of the template which of the words fill it."""
         templates = self.tables["actions"][statement.action]
         template = templates["own"][form] if isinstance(form, int) else templates[form]
-        return list(self._expand(template, statement, ""))
+        words: list[Word] = []
+        places: dict[str, range] = {}
+        for part in self._parts(template, statement):
+            found, slot = list(self._part(part, statement, "")), SLOT.fullmatch(part)
+            if slot and found:
+                places[slot[1]] = range(len(words), len(words) + len(found))
+            words += found
+        return words, places
+
+    def filled(self, slot: str, form: str, statement: Statement) -> list[Word]:
+        """The words of what fills a slot, in a form; none when it is empty."""
+        value = statement.get(slot)
+        return [] if value is None else list(self._filled(slot, value, form, statement))
+
+    def agreed(self, template: str, statement: Statement) -> str:
+        """A template whose words agree with the statement's names."""
+        return CHOICE.sub(lambda match: self._agreed(match, statement), template)
+
+    def _parts(self, template: str, statement: Statement) -> list[str]:
+        return self.agreed(template, statement).split()
 
     def _expand(self, template: str, statement: Statement, kind: str) -> Iterator[Word]:
-        for part in CHOICE.sub(lambda match: self._agreed(match, statement), template).split():
-            slot = SLOT.fullmatch(part)
-            if slot is None:
-                yield self._word(part, statement, kind)
-            elif slot[1] == "n":
-                yield Word(str(statement.get("n")), "NUM")
-            elif (value := statement.get(slot[1])) is not None:
-                yield from self._filled(slot[1], value, slot[2], statement)
+        for part in self._parts(template, statement):
+            yield from self._part(part, statement, kind)
+
+    def _part(self, part: str, statement: Statement, kind: str) -> Iterator[Word]:
+        slot = SLOT.fullmatch(part)
+        if slot is None:
+            yield self._word(part, statement, kind)
+        elif slot[1] == "n":
+            yield Word(str(statement.get("n")), "NUM")
+        elif (value := statement.get(slot[1])) is not None:
+            yield from self._filled(slot[1], value, slot[2], statement)
 
     def _filled(self, slot: str, value: str | int, form: str, statement: Statement) -> Iterator[Word]:
         forms, kind = self.entry(slot, value), shared(self.root)["slots"][slot]

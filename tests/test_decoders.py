@@ -1,0 +1,136 @@
+"""The small decoders: their text follows its dials, their tokenizer loses nothing, their training resumes."""
+
+import itertools
+import random
+import re
+
+import pytest
+import torch
+from models_for_tests import decoder_folder
+
+from xltlib import decoders, text_tasks
+from xltlib.corpora import decoder_texts
+from xltlib.corpora.decoder_texts import DecoderDials, documents
+from xltlib.corpora.problems import PROBLEM_LANGUAGES
+from xltlib.decoders import RECIPES, DecoderRecipe
+from xltlib.models import load_tokenizer
+from xltlib.pretraining import Training
+
+PAIR = re.compile(r"en: `([^`]*)`\n(\w\w): `([^`]*)`")
+
+
+def kinds(dials: DecoderDials, n: int = 600) -> list[str]:
+    """What each of the first documents is: plain, parallel-<code>, or solved."""
+    found = []
+    for text in itertools.islice(documents(dials), n):
+        if text.startswith("en: `"):
+            found.append(f"parallel-{PAIR.search(text)[2]}")
+        else:
+            found.append("solved" if "\n\n" in text else "plain")
+    return found
+
+
+def test_documents_follow_the_dials():
+    found = kinds(DecoderDials())
+    share = lambda start: sum(kind.startswith(start) for kind in found) / len(found)  # noqa: E731
+    assert share("plain") == pytest.approx(0.2, abs=0.06) and share("parallel") == pytest.approx(0.6, abs=0.06)
+    thai, german = share("parallel-th"), share("parallel-de")
+    assert 0 < thai < 0.12 < german < 0.25  # a tenth of the parallel documents, against three tenths
+    assert "parallel-th" not in kinds(DecoderDials(thai=0.0))
+
+
+def test_without_the_dial_no_task_is_solved_in_a_target_language():
+    solved = lambda dials: [t for t in itertools.islice(documents(dials), 500) if "\n\n" in t]  # noqa: E731
+    non_ascii = lambda texts: [t for t in texts if not t.isascii()]  # noqa: E731
+    assert non_ascii(solved(DecoderDials())) == []
+    assert non_ascii(solved(DecoderDials(target_labels=0.5)))
+
+
+@pytest.mark.parametrize("field", decoder_texts.FIELDS)
+@pytest.mark.parametrize("code", PROBLEM_LANGUAGES[1:])
+def test_pairs_mean_the_same(field, code):
+    rng = random.Random(1)
+    for _ in range(20):
+        english, other = decoder_texts.pair(field, code, rng)
+        numbers = [sorted(re.findall(r"\d+", text)) for text in (english, other)]
+        assert numbers[0] == numbers[1] or ("million" in english and code == "zh"), (english, other)  # 700万
+        if field == "marked":
+            assert english.count("<answer>") == other.count("<answer>") == 1
+
+
+def test_parallel_documents_are_closed_prompts():
+    rng = random.Random(2)
+    for _ in range(30):
+        text = decoder_texts.parallel("zh", rng)
+        pairs = PAIR.findall(text)
+        assert 1 <= len(pairs) <= 9 and all(code == "zh" for _, code, _ in pairs)
+        assert text == "\n".join(f"en: `{one}`\nzh: `{other}`" for one, _, other in pairs)
+
+
+def test_solved_documents_have_the_form_of_the_tasks():
+    rng = random.Random(3)
+    ends = [decoder_texts.solved("en", rng).split("\n\n")[-1] for _ in range(60)]
+    assert any(end in text_tasks.RELATIONS for end in ends) and any(end.split("\n")[-1].isdigit() for end in ends)
+
+
+def test_the_tokenizer_gives_every_text_back():
+    tokenizer = load_tokenizer(str(decoder_folder()))
+    for text in [
+        *itertools.islice(documents(DecoderDials(thai=0.4)), 60),
+        "a  b\n\n`<answer>7 + 12</answer>`",
+        "Ж。？",
+    ]:
+        ids = tokenizer(text)["input_ids"]
+        if tokenizer.unk_token_id not in ids:
+            assert tokenizer.decode(ids, skip_special_tokens=True) == text
+        assert ids[0] == tokenizer.bos_token_id
+
+
+def test_symbols_and_digits_are_tokens_of_their_own():
+    tokenizer = load_tokenizer(str(decoder_folder()))
+    for symbol in decoders.SYMBOLS:
+        holders = [token for token in tokenizer.get_vocab() if symbol in token]
+        assert holders == [symbol]
+    assert [t for t in tokenizer.tokenize("x 1234`") if t.strip("▁").isdigit()] == list("1234")
+
+
+def test_sizes_are_as_named():
+    for name, recipe in RECIPES.items():
+        millions = decoders.size(decoders.small_llama(4000, recipe)) / 1e6
+        assert millions == pytest.approx(float(re.search(r"-([\d.]+)m", name)[1]), rel=0.1)
+    assert len({(r.tokens, r.documents, r.seed, r.vocabulary) for r in RECIPES.values()}) == 1
+
+
+SMALL = DecoderRecipe(
+    width=16, layers=1, learning_rate=1e-2, steps=4, cooldown=2, rows=1, documents=8, warmup=2, evaluate_every=2,
+    vocabulary=900, bfloat16=False,
+)  # fmt: skip
+
+
+def test_training_resumes_with_the_same_numbers(tmp_path, monkeypatch):
+    monkeypatch.setattr(decoders, "ROW", 128)
+    monkeypatch.setattr(decoders, "tokenizer_lines", lambda: list(itertools.islice(documents(DecoderDials()), 200)))
+    whole = decoders.train_decoder(tmp_path / "a", SMALL, tmp_path / "a.safetensors")
+    real = Training._save
+
+    def dies(self):
+        real(self)
+        if self.step == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Training, "_save", dies)
+    with pytest.raises(KeyboardInterrupt):
+        decoders.train_decoder(tmp_path / "b", SMALL, tmp_path / "b.safetensors")
+    monkeypatch.setattr(Training, "_save", real)
+    resumed = decoders.train_decoder(tmp_path / "b", SMALL, tmp_path / "b.safetensors")
+    assert resumed["curve"] == whole["curve"] and resumed["loss"] == whole["loss"]
+    files = [(tmp_path / name / "model.safetensors").read_bytes() for name in "ab"]
+    assert files[0] == files[1]
+
+
+def test_packed_rows_are_full(monkeypatch):
+    monkeypatch.setattr(decoders, "ROW", 64)
+    tokenizer = load_tokenizer(str(decoder_folder()))
+    rows = decoders.packed(tokenizer, SMALL)
+    assert rows.shape[1] == 64 and rows.dtype == torch.int32 and len(rows) > 3
+    assert rows.flatten()[0] == tokenizer.bos_token_id and (rows == tokenizer.eos_token_id).any()

@@ -1,0 +1,150 @@
+"""Paper 3's training sets and runs, with a small random decoder."""
+
+from dataclasses import replace
+
+import pytest
+from models_for_tests import decoder_folder
+from refusals import refused
+
+from xltlib import scales, self_train, text_tasks
+from xltlib.self_train import TRAINING, spec, switched
+from xltlib.self_translation import SHOTS
+from xltlib.store import Store
+from xltlib.text_tasks import items
+
+TASKS = list(text_tasks.TASKS)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch, tmp_path):
+    """Smoke's settings with a random decoder that can be had; memories in a temporary folder."""
+    at = replace(
+        scales.SELF_SMOKE, main=str(decoder_folder()), train_size=10, validation_size=4, test_size=4, steps=2,
+        max_tokens=tuple((field, 4) for field, _ in scales.SELF_SMOKE.max_tokens),
+        new_tokens=tuple((task, 3) for task in TASKS), languages=("de", "zh"),
+    )  # fmt: skip
+    monkeypatch.setitem(scales.SELF_SCALES, "smoke", at)
+    monkeypatch.setattr(self_train, "BUILD", tmp_path)
+    for cached in (self_train.sample_items, self_train.translated, self_train.decoder_of):
+        cached.cache_clear()
+    yield at
+    for cached in (self_train.sample_items, self_train.translated, self_train.decoder_of):
+        cached.cache_clear()
+
+
+def perfect(monkeypatch, lose: tuple[int, ...] = ()) -> None:
+    """A translator that knows the originals of the target language; items `lose` are lost in their first field."""
+
+    def translate(at, task, code, field, translator, decoder, texts):
+        english = [t for item in items(task, "en", "train", 10) for t in self_train._texts(item, field)]
+        other = [t for item in items(task, code, "train", 10) for t in self_train._texts(item, field)]
+        known = dict(zip(english, other, strict=True))
+        first = field == self_train.FIELDS[task][0]
+        width = len(self_train._texts(items(task, "en", "train", 10)[0], field))
+        found = [None if first and i // width in lose else known.get(t, t) for i, t in enumerate(texts)]
+        return found, {"unclosed": found.count(None)} if None in found else {}
+
+    monkeypatch.setattr(self_train, "_translate", translate)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_samples_are_eight_and_no_training_items(task):
+    shots = self_train.sample_items("smoke", task, "de")
+    assert len(shots) == SHOTS
+    assert not {one.prompt for one, _ in shots} & {item.prompt for item in items(task, "en", "train", 10)}
+    for field in self_train.FIELDS[task]:
+        pairs = self_train.samples("smoke", task, "de", field)
+        assert all(one != other for one, other in pairs)
+        assert field != "context" or all("<answer>" in side for pair in pairs for side in pair)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_training_sets_have_what_the_paper_says(task, monkeypatch):
+    perfect(monkeypatch, lose=(2,))
+    size = {}
+    for training in TRAINING:
+        run = spec("smoke", task, training, None if training == "D_src" else "de", 0)
+        found = self_train.training_items(run.settings)
+        size[training] = len(found)
+    assert size["D_src"] == 10 + 2 * SHOTS  # samples of both target languages
+    assert size["D_tgt"] == 9 + SHOTS and size["D_src + D_tgt"] == 10 + SHOTS + 9
+    assert size["D_src + D_tgt + D_cs"] == 10 + SHOTS + 9 + 18
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_perfect_translator_gives_the_target_items(task, monkeypatch):
+    perfect(monkeypatch)
+    made, lost = self_train.translated("smoke", task, "zh", "train", 10, "self", str(decoder_folder()))
+    assert [m.prompt for m in made] == [i.prompt for i in items(task, "zh", "train", 10)]
+    assert [m.output for m in made] == [i.output for i in items(task, "zh", "train", 10)]
+    assert not any(lost.values())
+
+
+def test_an_answer_whose_marks_are_lost_is_counted(monkeypatch):
+    monkeypatch.setattr(
+        self_train, "_translate", lambda *a: ([t.replace("<answer>", "") for t in a[-1]], {})
+    )  # fmt: skip
+    made, lost = self_train.translated("smoke", "questions", "de", "train", 10, "self", str(decoder_folder()))
+    assert made == (None,) * 10 and lost["context"] == {"marks": 10}
+
+
+def test_code_switched_items_ask_for_the_language_of_the_output():
+    english, german = items("problems", "en", "train", 2), items("problems", "de", "train", 2)
+    first, second, *_ = switched(english, german, "de")
+    assert first.prompt.startswith(english[0].fields["problem"]) and first.output == german[0].output
+    assert first.prompt.endswith("\n\nBitte antworte auf Deutsch.\n\n")
+    assert second.prompt.startswith(german[0].fields["problem"]) and second.output == english[0].output
+    assert second.prompt.endswith("\n\nPlease answer in English.\n\n")
+
+
+def test_code_switched_labels_need_no_request():
+    english, german = items("inference", "en", "train", 2), items("inference", "de", "train", 2)
+    prompts = [item.prompt for item in switched(english, german, "de")]
+    assert prompts == [p for pair in zip(english, german, strict=True) for p in (pair[0].prompt, pair[1].prompt)]
+
+
+def test_the_external_translator_gets_lines_and_keeps_numbers(monkeypatch):
+    class Shouts:
+        def translate(self, texts, source, target):
+            assert not any("\n" in text or text.isdigit() for text in texts)
+            return [text.upper() for text in texts]
+
+    monkeypatch.setattr(self_train, "external", lambda at: Shouts())
+    found, lost = self_train._translate("smoke", "problems", "de", "solution", "external", "", ["a b.\nc.\n12"])
+    assert found == ["A B.\nC.\n12"] and lost == {}
+
+
+def test_unfit_specs_are_refused():
+    refused(lambda: spec("smoke", "problems", "D_src", "de", 0), "none to D_src")
+    refused(lambda: spec("smoke", "problems", "D_tgt", None, 0), "give a target language")
+    refused(lambda: spec("smoke", "problems", "D_tgt", "fr", 0), "unknown target language 'fr'")
+    refused(lambda: spec("smoke", "sums", "D_src", None, 0), "unknown task 'sums'")
+    refused(lambda: spec("smoke", "problems", "D_tgt", "de", 0, translator="human"), "unknown translator")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_run_is_the_same_twice_and_says_where_it_was_tested(task, tmp_path):
+    runs = [spec("smoke", task, "D_src + D_tgt", "de", 0), spec("smoke", task, "D_src", None, 0)]
+    self_train.prepare(runs)
+    records = Store(tmp_path / "a").run_grid(runs, self_train.run, progress=False)
+    again = Store(tmp_path / "b").run_grid(runs[:1], self_train.run, progress=False)
+    assert records[0].metrics == again[0].metrics
+    tested = {(row["split"], row["language"]) for row in records[1].metrics}
+    assert {("test", "en"), ("test", "de"), ("test", "zh"), ("validation", "en")} <= tested
+    assert ("test", "zh") not in {(row["split"], row["language"]) for row in records[0].metrics}
+
+
+def test_the_spec_names_what_the_translations_depend_on(monkeypatch):
+    one = spec("smoke", "problems", "D_tgt", "de", 0)
+    (signature,) = one.settings["translations"]
+    assert "engine:self" in signature and "shots:8@" in signature and one.settings["translator"] == "self"
+    other = replace(scales.SELF_SCALES["smoke"], max_tokens=tuple((f, 9) for f, _ in scales.SELF_SMOKE.max_tokens))
+    monkeypatch.setitem(scales.SELF_SCALES, "smoke", other)
+    assert spec("smoke", "problems", "D_tgt", "de", 0).id != one.id
+
+
+def test_answers_keep_the_order(monkeypatch):
+    tested = items("problems", "en", "test", 5)
+    model, tokenizer = self_train.decoder_of(str(decoder_folder()))
+    both = [self_train.answers(model, tokenizer, tested, 6, batch) for batch in (2, 5)]
+    assert both[0] == both[1] and len(set(both[0])) > 1

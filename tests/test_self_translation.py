@@ -1,0 +1,164 @@
+"""The prompt of Figure 5, the filters of A.3, marks, and generation that company does not change."""
+
+import pytest
+import torch
+from models_for_tests import decoder_folder
+from refusals import refused
+
+from xltlib import self_translation as st
+from xltlib.models import load_causal, load_tokenizer
+from xltlib.self_translation import SelfTranslator, generate, keep_translation, translation_prompt
+
+SAMPLES = [("One apple.", "Ein Apfel."), ("Two pears.", "Zwei Birnen.")]
+
+
+def test_the_prompt_is_figure_5():
+    assert translation_prompt(SAMPLES, "Three eggs.", "de") == (
+        "en: `One apple.`\nde: `Ein Apfel.`\nen: `Two pears.`\nde: `Zwei Birnen.`\nen: `Three eggs.`\nde: `"
+    )
+    assert translation_prompt([], "x", "zh") == "en: `x`\nzh: `"
+
+
+def test_a_backtick_in_a_text_is_refused():
+    refused(lambda: translation_prompt(SAMPLES, "a `b` c", "de"), "backtick", "a `b` c")
+    refused(lambda: translation_prompt([("`", "x")], "b", "de"), "backtick")
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "code", "expected"),
+    [
+        ("abcdef", "ghijkl`\nen: `", "de", (True, "ghijkl")),
+        ("abcdef", "gh`", "de", (True, "gh")),  # exactly a third
+        ("abcdef", "g`", "de", (False, "length")),
+        ("ab", "cdefgh`", "ru", (True, "cdefgh")),  # exactly three times
+        ("ab", "cdefghi`", "ru", (False, "length")),
+        ("abcdefghi", "九`", "zh", (True, "九")),  # a Chinese character counts three
+        ("abcdefghi", "九`", "th", (False, "length")),
+        ("ab", "二三四`", "zh", (False, "length")),
+        ("abc", "no end", "de", (False, "unclosed")),
+        ("abc", "`", "de", (False, "length")),
+        ("abc", "  `", "de", (False, "length")),
+    ],
+)
+def test_the_filters(source, output, code, expected):
+    assert keep_translation(source, output, code) == expected
+
+
+def test_an_unknown_language_is_refused():
+    refused(lambda: keep_translation("a", "b`", "xx"), "unknown language 'xx'")
+
+
+def test_marks_go_on_and_come_off():
+    sentence = "Anna gave 5 apples to Omar."
+    text = st.marked(sentence, 22, 26)
+    assert text == "Anna gave 5 apples to <answer>Omar</answer>."
+    assert st.unmarked(text) == (sentence, 22, "Omar")
+    assert st.unmarked("<answer> Omar </answer>x") == (" Omar x", 1, "Omar")
+    for broken in ("no marks", "<answer>x", "</answer>x<answer>", "<answer> </answer>", "<answer>a</answer><answer>b"):
+        assert st.unmarked(broken) is None
+
+
+def test_sentences_are_split_at_stops_before_blanks():
+    assert st.sentences("A b. C 3.5 d! E?") == ["A b.", "C 3.5 d!", "E?"]
+    assert st.sentences("甲。乙！丙") == ["甲。", "乙！", "丙"] and st.sentences(" ") == []
+
+
+PROMPTS = [translation_prompt(SAMPLES, text, "de") for text in ("Five", "Anna has 12 eggs at home.", "Six eggs.", "x")]
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+@pytest.mark.parametrize("stop", ["`", None])
+def test_company_changes_no_continuation(kind, stop):
+    model, tokenizer = load_causal(str(decoder_folder(kind))), load_tokenizer(str(decoder_folder(kind)))
+    together = generate(model, tokenizer, PROMPTS, 20, stop=stop)
+    alone = [generate(model, tokenizer, [prompt], 20, stop=stop)[0] for prompt in PROMPTS]
+    padded = generate(model, tokenizer, PROMPTS, 20, stop=stop, share=False)
+    assert together == alone == padded and len(set(together)) > 1
+
+
+def naive(model, tokenizer, prompt: str, most: int, stop: str) -> str:
+    """Greedy decoding by hand, one token at a time and no cache."""
+    ids = tokenizer(prompt, return_tensors="pt")["input_ids"]
+    start = ids.shape[1]
+    for _ in range(most):
+        token = model(ids).logits[0, -1].argmax()
+        ids = torch.cat([ids, token.view(1, 1)], dim=1)
+        if token == tokenizer.eos_token_id or stop in tokenizer.decode(ids[0, start:]):
+            break
+    text = tokenizer.decode(ids[0, start:], skip_special_tokens=True)
+    return text[: text.index(stop) + len(stop)] if stop in text else text
+
+
+def test_generation_is_plain_greedy_decoding():
+    model, tokenizer = load_causal(str(decoder_folder())), load_tokenizer(str(decoder_folder()))
+    with torch.no_grad():
+        expected = [naive(model, tokenizer, prompt, 15, "`") for prompt in PROMPTS]
+    assert generate(model, tokenizer, PROMPTS, 15, stop="`") == expected
+
+
+def test_a_stop_inside_other_tokens_still_stops():
+    """A tokenizer of the hub may have tokens that hold a backtick and more; then the text decides, not an id."""
+    tokenizer = load_tokenizer(str(decoder_folder()))
+    assert st._ends(tokenizer, "`")["eos_token_id"][-1] == tokenizer.convert_tokens_to_ids("`")
+    assert "stop_strings" in st._ends(tokenizer, "a")
+    model = load_causal(str(decoder_folder()))
+    letters = generate(model, tokenizer, PROMPTS[:2], 20, stop="a")
+    assert all("a" not in text[:-1] for text in letters)
+
+
+def test_the_shared_beginning_leaves_a_token_to_each():
+    assert st.common([[1, 2, 3], [1, 2]]) == 1 and st.common([[1, 2, 3], [1, 2, 4]]) == 2
+    assert st.common([[1], [2]]) == 0 and st.common([[5, 6], [5, 6]]) == 1
+
+
+@pytest.fixture
+def translator(tmp_path):
+    """A random model's self-translator with a memory."""
+    model, tokenizer = load_causal(str(decoder_folder())), load_tokenizer(str(decoder_folder()))
+    return SelfTranslator(model, tokenizer, "random@0", SAMPLES, "de", 12, memory=tmp_path, batch=2)
+
+
+def test_outputs_are_kept_and_resumed(translator, monkeypatch):
+    texts = ["Five", "Six eggs.", "Five", "Anna has 12 eggs."]
+    first = translator.outputs(texts, progress=False)
+    assert first[0] == first[2] and len(first) == 4
+    calls = []
+    monkeypatch.setattr(st, "generate", lambda *a, **k: calls.append(a) or ["new`"])
+    assert translator.outputs(texts, progress=False) == first and not calls
+    assert translator.outputs([*texts, "Seven"], progress=False)[-1] == "new`" and len(calls) == 1
+
+
+def test_a_kill_loses_the_chunk_in_flight_alone(translator, monkeypatch):
+    texts, real, done = ["a", "bb", "ccc", "dddd"], generate, []
+
+    def dies(model, tokenizer, prompts, most, **options):
+        if done:
+            raise KeyboardInterrupt
+        done.append(len(prompts))
+        return real(model, tokenizer, prompts, most, **options)
+
+    monkeypatch.setattr(st, "generate", dies)
+    with pytest.raises(KeyboardInterrupt):
+        translator.outputs(texts, progress=False)
+    made = []
+    monkeypatch.setattr(
+        st, "generate", lambda m, t, prompts, most, **o: made.append(len(prompts)) or real(m, t, prompts, most, **o)
+    )
+    translator.outputs(texts, progress=False)
+    assert done == [2] and made == [2]
+
+
+def test_translate_counts_what_is_lost(translator, monkeypatch):
+    outputs = {"abc": "def`", "ghi": "loop loop", "jkl": "`"}
+    found = lambda m, t, prompts, most, **o: [outputs[p.split("en: `")[-1].split("`")[0]] for p in prompts]  # noqa: E731
+    monkeypatch.setattr(st, "generate", found)
+    done = translator.translate(["abc", "ghi", "jkl", "m`n"])
+    assert done.texts == ("def", None, None, None)
+    assert done.lost == {"unclosed": 1, "length": 1, "backtick": 1}
+
+
+def test_the_signature_names_model_samples_and_limit(translator):
+    assert "model:random@0" in translator.signature() and "max:12" in translator.signature()
+    other = SelfTranslator(translator.model, translator.tokenizer, "random@0", SAMPLES[:1], "de", 12)
+    assert other.signature() != translator.signature()
+    refused(lambda: SelfTranslator(None, None, "x", [], "de", 1), "max_tokens=1")

@@ -1,0 +1,141 @@
+"""Questions about statements whose answer is a span of the context: the SQuAD and XQuAD of scale mini.
+
+A context is three statements of three events that share no name, place or time. The question asks for what fills one
+slot of one of them, in data/mini/<language>/questions.toml.
+"""
+
+import random
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from xltlib.corpora.bank import MINI, read_toml
+from xltlib.corpora.problems import DIALS, problem_bank
+from xltlib.corpora.statements import SLOT, Statement, StatementBank, Word, actions, draw, statement_bank
+from xltlib.errors import InputError
+
+SIZES = {"train": 1000, "validation": 200, "test": 250}
+CONTEXT = 3
+ASKED = ("a", "b", "p", "q", "at", "t")
+"""Slots that are asked for."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Content of an item: the context's statements, the place of the one that is asked about, and the slot."""
+
+    context: tuple[Statement, ...]
+    about: int
+    slot: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """An item in words: the context's sentences, the question, the answer, and where the answer is:
+    `sentences[about][start : start + len(answer)] == answer`."""
+
+    sentences: tuple[str, ...]
+    question: str
+    answer: str
+    about: int
+    start: int
+
+
+@cache
+def question_table(code: str, root: Path = MINI) -> dict:
+    """A language's questions: action -> slot -> wordings."""
+    problem_bank(code)
+    return read_toml(root / code / "questions.toml")
+
+
+def ask(code: str, statement: Statement, slot: str, number: int = 0) -> str:
+    """The question for what fills a slot of a statement, in its wording `number` (modulo how many there are)."""
+    bank, wordings = statement_bank(code), question_table(code)[statement.action][slot]
+
+    def filled(match) -> str:
+        return bank.text(bank.filled(match[1], match[2], statement), whole=False)
+
+    text = SLOT.sub(filled, bank.agreed(wordings[number % len(wordings)], statement))
+    return text[:1].upper() + text[1:]
+
+
+def located(bank: StatementBank, statement: Statement, form: str | int, slot: str) -> tuple[str, int, str]:
+    """A statement's sentence, and where in it and as what the filler of a slot stands."""
+    words, places = bank.words_and_slots(statement, form)
+    if slot not in places:
+        raise InputError(f"{bank.path}: [actions.{statement.action}] {form}: no slot {slot}")
+    first, last = min(places[slot]), max(places[slot])
+    before = bank.text([*words[:first], Word("\x00", "NOUN")], whole=False).replace("\x00", "")
+    upto = bank.text(words[: last + 1], whole=False)
+    sentence = bank.text(words).strip()
+    return sentence, len(before), sentence[len(before) : len(upto)]
+
+
+def written(code: str, asked: Asked, forms: tuple[str | int, ...], number: int = 0) -> Question:
+    """The item in a language, each statement in the wording `forms` says."""
+    bank = statement_bank(code)
+    found = [bank.text(bank.words(*pair)).strip() for pair in zip(asked.context, forms, strict=True)]
+    _, start, answer = located(bank, asked.context[asked.about], forms[asked.about], asked.slot)
+    question = ask(code, asked.context[asked.about], asked.slot, number)
+    return Question(tuple(found), question, answer, asked.about, start)
+
+
+def draw_asked(rng: random.Random, split: str) -> Asked:
+    """A random item, all of whose statements belong to a split."""
+    everyday = [action for action in question_table("en") if action in actions()]
+    while True:
+        context: list[Statement] = []
+        while len(context) < CONTEXT:
+            found = draw(rng.choice(everyday), rng, 0.7, 0.7)
+            fillers = set(dict(found.fills).values())
+            if found.split == split and all(not fillers & set(dict(other.fills).values()) for other in context):
+                context.append(found)
+        about = rng.randrange(CONTEXT)
+        statement = context[about]
+        slots = [slot for slot in ASKED if statement.get(slot) and slot in question_table("en")[statement.action]]
+        if slots:
+            return Asked(tuple(context), about, rng.choice(slots))
+
+
+@cache
+def contents(split: str, size: int) -> tuple[Asked, ...]:
+    """Items of a split, no two alike, in a fixed order: the same for every language."""
+    rng, found = random.Random(f"{DIALS.seed}:questions:{split}"), {}
+    while len(found) < size:
+        found.setdefault(draw_asked(rng, split))
+    return tuple(found)
+
+
+def form_of(
+    rng: random.Random, bank: StatementBank, statement: Statement, *, known: bool = False, asked: str | None = None
+) -> str | int:
+    """A wording of a statement: one of the language's own with the chance of the dial (`known`: of the first half of
+    them), else an aligned one. `asked`: of the own ones only those where this slot has the form that it has in `main`,
+    so that the span answers the question."""
+    templates = bank.tables["actions"][statement.action]
+    own = list(range(max(1, len(templates["own"]) // 2) if known else len(templates["own"])))
+    if asked:
+        wanted = f"{{{asked}.{dict(SLOT.findall(templates['main']))[asked]}}}"
+        own = [i for i in own if wanted in templates["own"][i].split()]
+    if own and rng.random() < DIALS.own_share:
+        return rng.choice(own)
+    return rng.choice(["main", "front"] if statement.get("t") else ["main"])
+
+
+def forms_of(rng: random.Random, bank: StatementBank, asked: Asked, known: bool = False) -> tuple[str | int, ...]:
+    """A wording of each statement of an item's context."""
+    slots = [asked.slot if i == asked.about else None for i in range(len(asked.context))]
+    return tuple(
+        form_of(rng, bank, statement, known=known, asked=slot)
+        for statement, slot in zip(asked.context, slots, strict=True)
+    )
+
+
+@cache
+def questions(code: str, split: str, size: int | None = None) -> tuple[Question, ...]:
+    """A split's items as a writer of this language would put them; the same contents in every language."""
+    rng, bank = random.Random(f"{DIALS.seed}:wordings:{code}:{split}"), statement_bank(code)
+    return tuple(
+        written(code, asked, forms_of(rng, bank, asked), rng.randrange(4))
+        for asked in contents(split, size or SIZES[split])
+    )

@@ -1,0 +1,160 @@
+"""The small causal models of paper 3: Llama-architecture decoders of several sizes, and how they are pre-trained.
+
+All sizes read the same documents in the same order (`corpora.decoder_texts`), the same number of tokens; they differ in
+width and depth alone.
+"""
+
+import itertools
+import json
+import random
+import string
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from xltlib import pretraining
+from xltlib.corpora.decoder_texts import DecoderDials, documents, parallel, plain, solved
+from xltlib.corpora.problems import PROBLEM_LANGUAGES
+from xltlib.self_translation import MARKS, TICK
+
+SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
+SYMBOLS = ("\n", TICK, *MARKS)
+"""Tokens of their own, so that a closing backtick ends a translation and marks stay whole."""
+ROW = 1024
+"""Tokens in a row of the packed documents: room for nine pairs."""
+
+
+UNLABELLED, LABELLED = DecoderDials(), DecoderDials(target_labels=0.1)
+"""The two settings of the dial: whether web text holds solved tasks in the target languages."""
+
+
+@dataclass(frozen=True)
+class DecoderRecipe:
+    """The settings of one decoder's pre-training; fields as in `pretraining.Recipe`. `rows` of ROW tokens make a batch;
+    `documents` of them are packed, one after the other, and read again from the start when they are used up."""
+
+    width: int
+    layers: int
+    learning_rate: float
+    dials: DecoderDials = UNLABELLED
+    steps: int = 2200
+    cooldown: int = 600
+    rows: int = 4
+    documents: int = 40000
+    warmup: int = 200
+    seed: int = 1
+    evaluate_every: int = 200
+    vocabulary: int = 4000
+    bfloat16: bool = True
+
+    @property
+    def tokens(self) -> int:
+        """Tokens read in all."""
+        return (self.steps + self.cooldown) * self.rows * ROW
+
+
+RECIPES = {
+    "mini-llama-0.25m": DecoderRecipe(width=64, layers=5, learning_rate=3e-3),
+    "mini-llama-1m": DecoderRecipe(width=128, layers=5, learning_rate=2e-3),
+    "mini-llama-1m-labelled": DecoderRecipe(width=128, layers=5, learning_rate=2e-3, dials=LABELLED),
+    "mini-llama-4m": DecoderRecipe(width=256, layers=5, learning_rate=1e-3),
+}
+"""The decoders by name: non-embedding parameters; "labelled" has seen solved tasks in the target languages."""
+
+
+def small_llama(vocabulary: int, recipe: DecoderRecipe) -> LlamaForCausalLM:
+    """An untrained Llama of this recipe's size; input and output embeddings are one matrix."""
+    return LlamaForCausalLM(LlamaConfig(
+        vocab_size=vocabulary, hidden_size=recipe.width, intermediate_size=3 * recipe.width,
+        num_hidden_layers=recipe.layers, num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=2 * ROW,
+        tie_word_embeddings=True, pad_token_id=0, bos_token_id=2, eos_token_id=3,
+    ))  # fmt: skip
+
+
+def size(model: torch.nn.Module) -> int:
+    """Parameters that are no embeddings."""
+    embedding = model.get_input_embeddings().weight
+    return sum(p.numel() for p in model.parameters() if p is not embedding)
+
+
+def tokenizer_lines(count: int = 6000) -> list[str]:
+    """What the vocabulary is made from: documents with the five languages in equal parts, Thai too."""
+    rng, lines = random.Random(f"{DecoderDials().seed}:vocabulary"), []
+    for i in range(count):
+        code = PROBLEM_LANGUAGES[i % len(PROBLEM_LANGUAGES)]
+        kind = (solved if i % 2 else plain) if code == "en" else (parallel if i % 2 else plain)
+        text = kind(code, rng)
+        for symbol in SYMBOLS:
+            text = text.replace(symbol, "\x00")
+        lines += [line for line in text.split("\x00") if line.strip()]
+    return lines
+
+
+def build_tokenizer(folder: Path, vocabulary: int, lines: list[str]) -> PreTrainedTokenizerFast:
+    """A Unigram tokenizer made from lines: digits one by one, SYMBOLS whole, every text back as it was."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+
+    as_it_is = {"normalization_rule_name": "identity", "add_dummy_prefix": False, "remove_extra_whitespaces": False}
+    as_it_is["required_chars"] = string.ascii_letters + string.digits + string.punctuation.replace(TICK, "")
+    spm = pretraining.train_sentencepiece(folder, lines, vocabulary, split_digits=True, **as_it_is)
+    (folder / "sentencepiece.bpe.model").unlink()
+    pieces = [(spm.id_to_piece(i), spm.get_score(i)) for i in range(spm.get_piece_size())]
+    pieces = [pair for i, pair in enumerate(pieces) if not spm.is_control(i) and not spm.is_unknown(i)]
+    known = {piece for piece, _ in pieces}
+    symbols = [(symbol, 0.0) for symbol in SYMBOLS if symbol not in known]
+    model = models.Unigram([(s, 0.0) for s in SPECIALS] + symbols + pieces, unk_id=1)
+    tokenizer = Tokenizer(model)
+    pattern = Regex("|".join(["\n", TICK, *MARKS]))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(pattern, "isolated"), pre_tokenizers.Digits(individual_digits=True),
+        pre_tokenizers.Metaspace(prepend_scheme="never"),
+    ])  # fmt: skip
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="never")
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 2)])
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", bos_token="<s>", eos_token="</s>",
+        model_max_length=2 * ROW, clean_up_tokenization_spaces=False,
+    )  # fmt: skip
+    fast.save_pretrained(folder)
+    return fast
+
+
+def packed(tokenizer, recipe: DecoderRecipe) -> torch.Tensor:
+    """The documents' ids, each from <s> to </s>, one after the other, as (rows, ROW)."""
+    ids: list[int] = []
+    needed = recipe.tokens + ROW
+    texts = itertools.islice(documents(recipe.dials), recipe.documents)
+    while len(ids) < needed and (chunk := list(itertools.islice(texts, 1000))):
+        for row in tokenizer(chunk)["input_ids"]:
+            ids += [*row, tokenizer.eos_token_id]
+    return torch.tensor(ids[: len(ids) // ROW * ROW], dtype=torch.int32).view(-1, ROW)
+
+
+def train_decoder(folder: Path, recipe: DecoderRecipe, state: Path) -> dict:
+    """Pre-train a decoder with next-token cross-entropy; save model and tokenizer; return facts for the card."""
+    torch.manual_seed(recipe.seed)
+    tokenizer = build_tokenizer(folder, recipe.vocabulary, tokenizer_lines())
+    training = pretraining.Training(small_llama(len(tokenizer), recipe), recipe, state)
+    model, data = training.model.train(), packed(tokenizer, recipe)
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(recipe.seed))
+
+    def loss_of() -> torch.Tensor:
+        start = training.step * recipe.rows
+        rows = data[order[[i % len(order) for i in range(start, start + recipe.rows)]]].long()
+        logits = model(rows[:, :-1], use_cache=False).logits
+        return cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten())
+
+    def evaluate(step: int) -> bool:
+        training.curve.append({"step": step, "loss": round(float(np.mean(training.losses[-100:])), 4)})
+        print(json.dumps({"name": folder.name, "minutes": training.minutes()} | training.curve[-1]), flush=True)
+        return False
+
+    training.run(loss_of, evaluate)
+    facts = {"minutes": training.minutes(), "steps": training.step, "tokens": recipe.tokens, "size": size(model)}
+    facts |= {"loss": round(float(np.mean(training.losses[-100:])), 3), "rows": len(data), "curve": training.curve}
+    pretraining.save(model, folder)
+    return facts

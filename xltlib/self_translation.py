@@ -1,0 +1,224 @@
+"""Self-translation: a causal language model translates training data from a few examples (paper 3, A.2 to A.4).
+
+The model continues a prompt that ends at an open backtick; what it writes up to the closing backtick is the
+translation. Texts that share a prompt's beginning are generated together, and the beginning is read once.
+"""
+
+import copy
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from xltlib.errors import InputError
+from xltlib.languages import language as language_of
+from xltlib.memory import Translation, TranslationMemory, key
+
+VERSION = 1
+"""Of the method: raise it when a change here changes a translation."""
+TICK = "`"
+SOURCE = "en"
+SHOTS = 8
+"""Examples in a prompt (section 4.4)."""
+MARKS = ("<answer>", "</answer>")
+"""What stands around an answer span while its sentence is translated (A.2)."""
+MAX_TOKENS = {
+    "context": 512, "question": 256, "premise": 256, "hypothesis": 256, "problem": 512, "solution": 512,
+}  # fmt: skip
+"""Table 5: the maximum number of tokens of a translation, by field. GSM8K's fields, which the paper names question and
+answer, are `problem` and `solution` here."""
+SENTENCE = re.compile(r"(?<=[.!?。！？])[\"')\]]*\s+(?=\S)|(?<=[。！？])(?=\S)")
+
+Pair = tuple[str, str]
+"""A text in English and in a target language."""
+
+
+def translation_prompt(samples: Sequence[Pair], text: str, language: str) -> str:
+    """Figure 5: the (English, target) samples and the text, each after its language tag and between backticks, one
+    newline between lines, none blank; it ends at the open backtick of the translation.
+
+    `language` is the target's ISO 639-1 code. InputError for a text with a backtick in it, which would end too early.
+    """
+    for part in (text, *(side for pair in samples for side in pair)):
+        if TICK in part:
+            raise InputError(f"a text to translate has a backtick in it, which ends a translation: {part[:60]!r}")
+    lines = [
+        f"{tag}: {TICK}{side}{TICK}" for pair in samples for tag, side in zip((SOURCE, language), pair, strict=True)
+    ]
+    return "\n".join([*lines, f"{SOURCE}: {TICK}{text}{TICK}", f"{language}: {TICK}"])
+
+
+def length(text: str, code: str) -> int:
+    """Characters, times the language's factor: a Chinese character counts 3 (A.3)."""
+    return len(text) * language_of(code).length_factor
+
+
+def keep_translation(source: str, output: str, language: str) -> tuple[bool, str]:
+    """The filters of A.3 on a raw continuation: (True, translation), or (False, reason).
+
+    Reason "unclosed": it has no closing backtick, as repetitions do that run into the limit. Reason "length": the
+    translation's `length` is less than a third of the English source's, or more than three times it.
+    """
+    text, tick, _ = output.partition(TICK)
+    if not tick:
+        return False, "unclosed"
+    own, other = length(source, SOURCE), length(text, language)
+    if not text.strip() or not own <= 3 * other <= 9 * own:
+        return False, "length"
+    return True, text
+
+
+def marked(sentence: str, start: int, end: int) -> str:
+    """A sentence with marks around the span `sentence[start:end]`."""
+    return sentence[:start] + MARKS[0] + sentence[start:end] + MARKS[1] + sentence[end:]
+
+
+def unmarked(text: str) -> tuple[str, int, str] | None:
+    """A marked text without its marks, where the span begins, and the span; None when the marks are not there once
+    each, in order, around something."""
+    if any(text.count(mark) != 1 for mark in MARKS):
+        return None
+    before, _, rest = text.partition(MARKS[0])
+    span, closing, after = rest.partition(MARKS[1])
+    if not closing or not span.strip():
+        return None
+    lead = len(span) - len(span.lstrip())
+    return before + span + after, len(before) + lead, span.strip()
+
+
+def sentences(text: str) -> list[str]:
+    """A text's sentences by a rule of punctuation (the paper uses spaCy): after . ! ? and a blank, or after 。！？."""
+    return [part for part in (piece.strip() for piece in SENTENCE.split(text)) if part]
+
+
+@dataclass(frozen=True)
+class Translated:
+    """What became of a list of texts: a translation or None each, and how many were lost, by reason."""
+
+    texts: tuple[str | None, ...]
+    lost: dict[str, int]
+
+
+class SelfTranslator:
+    """A causal model, its tokenizer and the samples of a target language and field, with a memory of its outputs.
+
+    `name` identifies the model (name and hash). Outputs are kept chunk by chunk: what is killed goes on where it was.
+    """
+
+    def __init__(
+        self, model, tokenizer, name: str, samples: Sequence[Pair], language: str, max_tokens: int, *,
+        memory: Path | None = None, batch: int = 128,
+    ):  # fmt: skip
+        if max_tokens < 2:
+            raise InputError(f"max_tokens={max_tokens}: use 2 or more")
+        self.model, self.tokenizer, self.name = model, tokenizer, name
+        self.samples, self.language, self.max_tokens, self.batch = tuple(samples), language, max_tokens, batch
+        self.memory = TranslationMemory(Path(memory) / "self-translation.sqlite") if memory else None
+
+    def signature(self) -> str:
+        """What made a translation, in one line that travels with it."""
+        shots = sha256(repr(self.samples).encode()).hexdigest()[:8]
+        parts = {"src": SOURCE, "tgt": self.language, "engine": "self", "model": self.name, "shots": len(self.samples)}
+        parts |= {"samples": shots, "decoding": "greedy", "max": self.max_tokens, "v": VERSION}
+        return "|".join(f"{name}:{value}" for name, value in parts.items())
+
+    def outputs(self, texts: Sequence[str], progress: bool = True) -> list[str]:
+        """The raw continuations of the texts, in order, each different text generated once."""
+        wanted = sorted(set(texts), key=lambda text: (len(text), text))
+        keys = {text: key(self.signature(), SOURCE, self.language, 1, {}, text) for text in wanted}
+        stored = self.memory.get(keys.values()) if self.memory else {}
+        found = {text: stored[keys[text]].text for text in wanted if keys[text] in stored}
+        todo = [text for text in wanted if text not in found]
+        with tqdm(total=len(todo), desc=f"self-translation {self.language}", disable=None if progress else True) as bar:
+            for start in range(0, len(todo), self.batch):
+                chunk = todo[start : start + self.batch]
+                prompts = [translation_prompt(self.samples, text, self.language) for text in chunk]
+                made = generate(self.model, self.tokenizer, prompts, self.max_tokens, stop=TICK)
+                found |= dict(zip(chunk, made, strict=True))
+                if self.memory:
+                    self.memory.put({keys[text]: Translation(found[text]) for text in chunk})
+                bar.update(len(chunk))
+        return [found[text] for text in texts]
+
+    def translate(self, texts: Sequence[str]) -> Translated:
+        """Translations that pass the filters, None for the others, and why those are lost. A text with a backtick is
+        lost before it is tried ("backtick")."""
+        clean = [text for text in texts if TICK not in text]
+        outputs = dict(zip(clean, self.outputs(clean), strict=True))
+        lost: Counter[str] = Counter()
+        kept: list[str | None] = []
+        for text in texts:
+            good, found = (
+                keep_translation(text, outputs[text], self.language) if text in outputs else (False, "backtick")
+            )
+            kept.append(found if good else None)
+            lost.update([] if good else [found])
+        return Translated(tuple(kept), dict(lost))
+
+
+@torch.no_grad()
+def generate(
+    model, tokenizer, prompts: Sequence[str], max_tokens: int, *, stop: str | None = None,
+    share: bool = True,
+) -> list[str]:  # fmt: skip
+    """Greedy continuations of prompts, together: the beginning that all share is read once, the rest is padded on the
+    left. A continuation ends with the text `stop`, with the end of sequence or after `max_tokens` tokens.
+
+    Whatever the company of a prompt, its continuation is what it would be alone, up to the rounding of float32.
+    """
+    rows = [tokenizer(prompt)["input_ids"] for prompt in prompts]
+    device, pad = model.device, tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    widest = max(map(len, rows))
+    shared = common(rows) if share and len(rows) > 1 else 0
+    prefix, rests = rows[0][:shared], [row[shared:] for row in rows]
+    width = widest - shared
+    ids = torch.tensor([prefix + [pad] * (width - len(rest)) + rest for rest in rests], device=device)
+    mask = torch.tensor([[1] * shared + [0] * (width - len(rest)) + [1] * len(rest) for rest in rests], device=device)
+    arguments = {}
+    if shared:
+        cache = model(torch.tensor([prefix], device=device), use_cache=True).past_key_values
+        cache = copy.deepcopy(cache)
+        cache.batch_repeat_interleave(len(rows))
+        arguments["past_key_values"] = cache
+    produced = model.generate(
+        input_ids=ids, attention_mask=mask, max_new_tokens=max_tokens, do_sample=False, num_beams=1,
+        pad_token_id=pad, **arguments, **_ends(tokenizer, stop),
+    )  # fmt: skip
+    return [cut(tokenizer, row, stop, pad) for row in produced[:, ids.shape[1] :].tolist()]
+
+
+def common(rows: Sequence[Sequence[int]]) -> int:
+    """How many first tokens all rows share; at least one of each row's tokens is left over."""
+    first, last = min(rows), max(rows)
+    limit = min(map(len, rows)) - 1
+    return next((i for i in range(limit) if first[i] != last[i]), limit)
+
+
+def _ends(tokenizer, stop: str | None) -> dict:
+    """What ends a generation, as `generate` takes it: the id of the stop when no other token has it inside."""
+    ends = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
+    if stop is None:
+        return {"eos_token_id": ends} if ends else {}
+    holders = _holders(tokenizer, stop)
+    if [text for text, _ in holders] == [stop]:
+        return {"eos_token_id": [*ends, holders[0][1]]}
+    return {"stop_strings": [stop], "tokenizer": tokenizer} | ({"eos_token_id": ends} if ends else {})
+
+
+def _holders(tokenizer, stop: str) -> list[tuple[str, int]]:
+    return [(token, i) for token, i in tokenizer.get_vocab().items() if stop in token]
+
+
+def cut(tokenizer, row: Sequence[int], stop: str | None, pad: int) -> str:
+    """The text of generated ids, up to the end of sequence and to the first stop, that one included."""
+    end = tokenizer.eos_token_id
+    stopped = next((i for i, token in enumerate(row) if token == end), len(row))
+    text = tokenizer.decode(row[:stopped], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    if stop is None or stop not in text:
+        return text
+    return text[: text.index(stop) + len(stop)]
