@@ -120,6 +120,17 @@ def test_marc_reads_upstreams_form(tmp_path):
     assert files.marc(tmp_path, "de", "train", title=True)[0].text == "Gut\nText mit 1 Sternen"
 
 
+def test_marc_is_named_by_its_files_or_by_the_hub_copys_commit(tmp_path, monkeypatch):
+    monkeypatch.delenv("XLT_DATA", raising=False)
+    assert hub.MARC_REVISION[:8] in hub.marc_name()
+    monkeypatch.setenv("XLT_DATA", str(tmp_path))
+    write_marc(tmp_path)
+    first = hub.marc_name()
+    write_marc(tmp_path, review(stars="2"))
+    assert first.startswith("marc@") and hub.marc_name().startswith("marc@") and hub.marc_name() != first
+    damaged(lambda: files.folder_fingerprint("x", tmp_path / "none"), "no files of x")
+
+
 @pytest.mark.parametrize(
     "changes, words",
     [

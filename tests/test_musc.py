@@ -8,6 +8,7 @@ from models_for_tests import bert_folder, mbert_folder
 from refusals import refused
 
 from xltlib import musc, scales, tasks
+from xltlib.models import fingerprint
 from xltlib.musc import ENSEMBLES, INPUTS, TRAINING, back_translated, ensembles, pair_data, source_items, target_side
 from xltlib.scales import MUSC_MINI, MUSC_SMOKE
 from xltlib.tasks import Items
@@ -53,7 +54,7 @@ def spec(training_set=PLAIN, at="smoke", task="topics", seed=0, **options):
 def test_a_spec_names_everything_it_depends_on(marks):
     found = spec(WITH_MT, "mini", "paraphrase", 3, method="musc", targets=("es",))
     assert (found.experiment, found.method, found.version, found.seed) == ("musc", "musc", musc.VERSION, 3)
-    assert found.corpus == tasks.corpus_name("paraphrase") and found.checkpoint == str(bert_folder())
+    assert found.corpus == tasks.corpus_name("paraphrase") and found.checkpoint == fingerprint(str(bert_folder()))
     wanted = {"training": WITH_MT, "targets": ["es"], "weight": 0.9, "form": "in", "preset": "paper", "audit": False}
     wanted |= {name: getattr(MUSC_MINI, name) for name in ("train_size", "test_size", "epochs", "learning_rate")}
     assert wanted.items() <= found.settings.items()
@@ -75,7 +76,7 @@ def test_what_does_not_matter_is_not_in_the_id(marks):
         plain = spec(WITH_MT, method=method)
         assert plain == spec(WITH_MT, method=method, weight=0.3, form="out")
     assert spec(WITH_MT, method="sc") == spec(WITH_MT, method="sc", weight=0.5, form="in", size=16, frozen_layers=2)
-    assert spec(PLAIN, encoder="english").checkpoint == str(mbert_folder())
+    assert spec(PLAIN, encoder="english").checkpoint == fingerprint(str(mbert_folder()))
 
 
 def test_presets_and_tasks_set_lambda_form_and_epochs(marks):

@@ -1,5 +1,7 @@
 """Paper 2's tasks: their settings against the paper's, their items, and the readers of the paper's own files."""
 
+import re
+
 import pytest
 from refusals import refused
 from test_corpora_files import write_marc
@@ -90,11 +92,19 @@ def test_unknown_names_are_refused():
     refused(lambda: items("paraphrase", "ru", "train", 5), "'ru'", "ko")
 
 
-def test_a_corpus_is_named_with_its_hash():
+def test_a_corpus_is_named_with_its_hash(monkeypatch, tmp_path):
     assert tasks.corpus_name("reviews") == f"reviews@{embedded.corpus_hash()}"
     for name in ("topics", "paraphrase", "inference"):
         assert tasks.corpus_name(name, "smoke") == f"statements@{statement_text.corpus_hash()}"
-    assert [tasks.corpus_name(name, "paper") for name in TASKS] == ["MARC", "MLDoc", "PAWSX", "XNLI"]
+    monkeypatch.delenv("XLT_DATA", raising=False)
+    marc, *others = (tasks.corpus_name(name, "paper") for name in TASKS)
+    assert others == ["MLDoc", "PAWSX", "XNLI"] and marc.startswith("marc:mteb/amazon_reviews_multi@1399c761")
+    monkeypatch.setenv("XLT_DATA", str(tmp_path))
+    (tmp_path / "xnli").mkdir()
+    (tmp_path / "xnli" / "a.tsv").write_text("one")
+    first = tasks.corpus_name("inference", "paper")
+    (tmp_path / "xnli" / "a.tsv").write_text("two!")
+    assert re.fullmatch(r"XNLI@[0-9a-f]{8}", first) and tasks.corpus_name("inference", "paper") != first
 
 
 # The paper's own files ------------------------------------------------------------------------------------------------

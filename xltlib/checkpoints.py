@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 import transformers
 
-from xltlib import pretraining, translation
+from xltlib import decoders, pretraining, translation
+from xltlib.corpora import decoder_texts
+from xltlib.corpora.problems import PROBLEM_LANGUAGES
 from xltlib.errors import InputError
 from xltlib.models import CHECKPOINTS, FOLDER, write_manifest
 from xltlib.scales import BUILD
@@ -24,8 +26,21 @@ CARD = """# {name}
 - **Licence**: Apache-2.0. **Use**: this course. It knows {knows} written by this project, and nothing else.
 - **Budget**: {rule}
 """
+DECODER_CARD = """# {name}
+
+A causal decoder of Llama's architecture with {size:,} parameters that are no embeddings.
+
+- **Made by** `xlt models build {name}` from the embedded corpus `{corpus}`, seed {seed}: {tokens:,} tokens, {minutes}
+  minutes on one thread of {machine}, Python {python}, torch {torch}, transformers {transformers}.
+- **Languages**: {languages}. Thai is {thai} of the documents in a target language. **Vocabulary**: {vocabulary} pieces.
+- **Solved tasks in the target languages**: {labels} of the solved documents.
+- **Files**: half-precision safetensors; `checkpoint.json` holds every file's sha256, the recipe and the training curve.
+- **Licence**: Apache-2.0. **Use**: this course. It knows {knows} written by this project, and nothing else.
+- **Budget**: a fixed number of steps, the same for all sizes, set before any was fine-tuned.
+"""
 KNOWS = {1: "product reviews", 2: "product reviews and short statements of news and daily life"}
 KNOWS[3] = KNOWS[2]
+KNOWS[4] = "word problems, questions and short statements"
 CANARY = (
     ("en", "de", "The battery lasts two days."),
     ("de", "fr", "Die Lieferung war pünktlich."),
@@ -42,6 +57,12 @@ CANARIES = {
         ("it", "en", "Nordwind ha acquisito Solara la settimana scorsa."),
         ("en", "th", "Anna visited Omar in Paris in June."),
         ("en", "ar", "Kolibri opened 8 factories in Cairo last year."),
+    ),
+    4: (
+        ("en", "de", "Anna has 7 apples. Anna buys 5 more apples. How many apples does Anna have now?"),
+        ("en", "ru", "Anna now has 7 + 5 = 12 apples."),
+        ("en", "th", "Where did Omar find 9 books?"),
+        ("en", "zh", "Laura bought 7 oranges from <answer>David</answer> in Tokyo yesterday."),
     ),
 }
 """Plain sentences, by generation, whose translations are stored beside the translator."""
@@ -69,9 +90,11 @@ def build(name: str, folder: Path = FOLDER, state: Path = BUILD / "training") ->
     A run that was killed goes on from `state`. The weights are the same on the same machine and packages; elsewhere
     they may differ in the last digits, and their hash then differs too: records name the hash they were made with.
     """
-    names = [*pretraining.RECIPES, "mini-m2m" + EARLY]
+    names = [*pretraining.RECIPES, "mini-m2m" + EARLY, *decoders.RECIPES]
     if name not in names:
         raise InputError(f"unknown checkpoint {name!r}: use one of {', '.join(names)}")
+    if name in decoders.RECIPES:
+        return build_decoder(name, folder, state)
     recipe = pretraining.RECIPES[name.removesuffix(EARLY)]
     torch.set_num_threads(1)
     made, saved = state / name.removesuffix(EARLY), state / f"{name.removesuffix(EARLY)}.safetensors"
@@ -88,6 +111,24 @@ def build(name: str, folder: Path = FOLDER, state: Path = BUILD / "training") ->
     return folder / name
 
 
+def build_decoder(name: str, folder: Path, state: Path) -> Path:
+    """Pre-train a decoder and write it to data/checkpoints, with its card."""
+    torch.set_num_threads(1)
+    recipe = decoders.RECIPES[name]
+    facts = decoders.train_decoder(state / name, recipe, state / f"{name}.safetensors")
+    corpus = decoder_texts.corpus_name(recipe.dials)
+    about = {"languages": list(PROBLEM_LANGUAGES), "recipe": asdict(recipe), "corpus": corpus}
+    write_manifest(state / name, **about, facts=facts, versions=versions())
+    dials = recipe.dials
+    text = DECODER_CARD.format(
+        name=name, corpus=corpus, seed=recipe.seed, languages=", ".join(PROBLEM_LANGUAGES), knows=KNOWS[4],
+        labels=f"{dials.target_labels:.0%}", thai=f"{dials.thai:.0%}", vocabulary=recipe.vocabulary,
+        machine=f"a {platform.machine()} processor", **facts, **versions(),
+    )  # fmt: skip
+    (state / name / "README.md").write_text(text, encoding="utf-8")
+    return put(state / name, folder)
+
+
 def put(made: Path, folder: Path) -> Path:
     """Move a finished checkpoint to where it belongs; until then the old one stays whole."""
     shutil.rmtree(folder / made.name, ignore_errors=True)
@@ -95,21 +136,25 @@ def put(made: Path, folder: Path) -> Path:
     return folder / made.name
 
 
-def finish(folder: Path, recipe: pretraining.Recipe, facts: dict) -> None:
-    """Write checkpoint.json and the card of a trained checkpoint."""
-    about = {"languages": list(recipe.texts.languages), "recipe": asdict(recipe), "corpus": recipe.texts.name()}
-    versions = {
+def versions() -> dict[str, str]:
+    """What a checkpoint was trained with."""
+    return {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
-    write_manifest(folder, **about, facts=facts, versions=versions)
+
+
+def finish(folder: Path, recipe: pretraining.Recipe, facts: dict) -> None:
+    """Write checkpoint.json and the card of a trained checkpoint."""
+    about = {"languages": list(recipe.texts.languages), "recipe": asdict(recipe), "corpus": recipe.texts.name()}
+    write_manifest(folder, **about, facts=facts, versions=versions())
     kind = folder.name.removesuffix(f"-{recipe.generation}")
     text = CARD.format(
         name=folder.name, what=WHAT[kind], rule=RULES[kind], corpus=recipe.texts.name(),
         seed=recipe.seed,
         minutes=facts["minutes"], machine=f"a {platform.machine()} processor",
         languages=", ".join(recipe.texts.languages), knows=KNOWS[recipe.generation],
-        vocabulary=recipe.vocabulary, **versions,
+        vocabulary=recipe.vocabulary, **versions(),
     )  # fmt: skip
     (folder / "README.md").write_text(text, encoding="utf-8")

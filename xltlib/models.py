@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 
 import torch
@@ -28,7 +28,8 @@ BERT_LIKE = ("bert", "roberta", "xlm-roberta")
 
 def file_hash(path: Path) -> str:
     """sha256 of a file, in hex."""
-    return sha256(path.read_bytes()).hexdigest()
+    with open(path, "rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()
 
 
 @cache
@@ -57,11 +58,26 @@ def _hashes(path: Path, remedy: str = "restore it from git") -> dict[str, str]:
 
 
 def fingerprint(name: str) -> str:
-    """name@hash of a shipped checkpoint (weights and tokenizer), or the name itself for a checkpoint of the hub."""
+    """name@hash of a shipped checkpoint (weights and tokenizer) or of a folder, or the name itself for a checkpoint of
+    the hub, which has its commit in it."""
     if name not in CHECKPOINTS:
-        return name
+        folder = Path(name)
+        return f"{folder.resolve().name}@{folder_hash(folder)}" if folder.is_dir() else name
     hashes = json.dumps(_hashes(verify_checkpoint(name)), sort_keys=True)
     return f"{name}@{sha256(hashes.encode()).hexdigest()[:8]}"
+
+
+def folder_hash(folder: Path) -> str:
+    """8 hex digits over every file of a checkpoint but its cards; another weight gives another hash. Files are read
+    again only when their size or time has changed."""
+    paths = sorted(path for path in folder.iterdir() if path.is_file() and path.name not in NOT_HASHED)
+    stats = [(path, path.stat()) for path in paths]
+    return _folder_hash(tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats))
+
+
+@cache
+def _folder_hash(states: tuple[tuple[Path, int, int], ...]) -> str:
+    return sha256("\n".join(f"{path.name} {file_hash(path)}" for path, _, _ in states).encode()).hexdigest()[:8]
 
 
 def languages_of(name: str) -> tuple[str, ...]:

@@ -164,7 +164,9 @@ def corpus_name(settings: Scale) -> str:
     """The corpus with the hash of what it was generated from (embedded) or read from (files)."""
     if settings.corpus == "reviews":
         return f"reviews@{embedded.corpus_hash()}"
-    return settings.corpus
+    from xltlib.corpora import hub
+
+    return hub.marc_name()
 
 
 def training_groups(s: dict) -> list[Group]:

@@ -73,6 +73,7 @@ RECIPES = {
     "mini-mbert": ENCODER,
     "mini-m2m-2": replace(TRANSLATOR, generation=2, vocabulary=9000, steps=5000, cooldown=800, bitext=24000, pairs=3),
     "mini-mbert-2": replace(ENCODER, generation=2, vocabulary=9000, bitext=24000),
+    "mini-m2m-4": replace(TRANSLATOR, generation=4, vocabulary=4000, steps=2800, cooldown=600, bitext=40000, pairs=1),
     "mini-bert-en": replace(
         ENCODER, generation=3, vocabulary=4000, bitext=0, monolingual=40000, steps=6000, cooldown=1000
     ),

@@ -99,10 +99,21 @@ def items(name: str, code: str, split: str, size: int | None = None, at: str = "
 
 
 def corpus_name(name: str, at: str = "mini") -> str:
-    """A task's corpus with the hash of what it was generated from; at scale "paper" its title."""
+    """A task's corpus with the hash of what it was generated from, or at scale "paper" of the files it is read from
+    (its title alone when there are none yet)."""
     if at == "paper":
-        return task(name).title
+        return _files_name(task(name))
     return f"reviews@{embedded.corpus_hash()}" if name == "reviews" else f"statements@{statement_text.corpus_hash()}"
+
+
+def _files_name(found: Task) -> str:
+    from xltlib.corpora import files, hub
+
+    if found.name == "reviews":
+        return hub.marc_name()
+    root = os.environ.get("XLT_DATA")
+    folder = Path(root or "") / found.title.lower()
+    return files.folder_fingerprint(found.title, folder) if root and folder.is_dir() else found.title
 
 
 def files_of(found: Task, code: str, split: str) -> Items:

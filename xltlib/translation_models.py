@@ -3,12 +3,11 @@
 import os
 import re
 import tempfile
-from hashlib import sha256
 from pathlib import Path
 
 from xltlib.errors import InputError
 from xltlib.hub import hub_folder
-from xltlib.models import CHECKPOINTS, NOT_HASHED, file_hash, fingerprint, verify_checkpoint
+from xltlib.models import CHECKPOINTS, fingerprint, folder_hash, verify_checkpoint
 
 REVISIONS = {"facebook/m2m100_418M": "55c2e61bbf05dfb8d7abccdc3fae6fc8512fd636"}
 """The pinned commits of the hub's checkpoints."""
@@ -82,9 +81,3 @@ def find_checkpoint(model: str, revision: str | None = None) -> tuple[Path, str]
         return hub_folder(repository, revision, TOKENIZER_FILES, WEIGHTS), f"{repository}@{revision[:8]}"
     known = ", ".join(CHECKPOINTS)
     raise InputError(f"unknown translation model {model!r}: use one of {known}, a folder, or owner/name of the hub")
-
-
-def folder_hash(folder: Path) -> str:
-    """8 hex digits over every file of a checkpoint but its cards; another weight gives another hash."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name not in NOT_HASHED)
-    return sha256("\n".join(f"{path.name} {file_hash(path)}" for path in files).encode()).hexdigest()[:8]

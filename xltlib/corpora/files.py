@@ -5,7 +5,8 @@ import io
 import json
 import re
 from collections.abc import Sequence
-from hashlib import sha256
+from functools import cache
+from hashlib import file_digest, sha256
 from pathlib import Path
 
 from xltlib.corpora.guards import (
@@ -66,6 +67,25 @@ def umsab_fingerprint(folder: Path) -> str:
         except OSError:
             raise InputError(f"{Path(folder) / path}: no such file; get it with: xlt data get umsab") from None
     return corpus_name("umsab", hashes)
+
+
+def folder_fingerprint(name: str, folder: Path, pattern: str = "**/*") -> str:
+    """name@<8 hex digits> over the contents of a folder's files: the corpus' name in records. Read again only when a
+    file's size or time has changed. InputError when there is none."""
+    paths = sorted(path for path in Path(folder).glob(pattern) if path.is_file())
+    if not paths:
+        raise InputError(f"{folder}: no files of {name} ({pattern}); check the folder that XLT_DATA names")
+    stats = [(path, path.stat()) for path in paths]
+    return _folder_fingerprint(name, tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats))
+
+
+@cache
+def _folder_fingerprint(name: str, states: tuple[tuple[str, int, int], ...]) -> str:
+    hashes = []
+    for path, _, _ in states:
+        with open(path, "rb") as stream:
+            hashes.append(file_digest(stream, "sha256").hexdigest())
+    return corpus_name(name, hashes)
 
 
 def corpus_name(name: str, hashes: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from xltlib.errors import InputError
 
 MARC_COPY = "mteb/amazon_reviews_multi"
 MARC_REVISION = "1399c76144fd37290681b995c656ef9b2e06e26d"
+MARC_FILES = "dataset_*_*.json"
 DEVIATION = "title and body joined, other fields dropped"
 FORMS = (("review_body", "stars", 1), ("text", "label", 0))
 """Columns of a copy: text, label, the label of one star. Upstream's own, then the Text Embedding Benchmark's."""
@@ -43,11 +44,22 @@ def require_hub(what: str, timeout: float = 5.0) -> None:
 
 def marc(language: str, split: str) -> Corpus:
     """Reviews of one language and split: upstream's files under $XLT_DATA/marc or $XLT_DATA, else the hub's copy."""
+    folder = _marc_folder()
+    return Corpus("marc", files.marc(folder, language, split)) if folder else marc_copy(language, split)
+
+
+def marc_name() -> str:
+    """What `marc` reads, as records name it: upstream's files with their hash, or the hub's copy with its commit."""
+    folder = _marc_folder()
+    if folder:
+        return files.folder_fingerprint("marc", folder, MARC_FILES)
+    return f"marc:{MARC_COPY}@{MARC_REVISION[:8]} ({DEVIATION})"
+
+
+def _marc_folder() -> Path | None:
     root = os.environ.get("XLT_DATA")
-    for folder in (Path(root) / "marc", Path(root)) if root else ():
-        if any(folder.glob("dataset_*_*.json")):
-            return Corpus("marc", files.marc(folder, language, split))
-    return marc_copy(language, split)
+    folders = (Path(root) / "marc", Path(root)) if root else ()
+    return next((folder for folder in folders if any(folder.glob(MARC_FILES))), None)
 
 
 def marc_copy(
