@@ -19,7 +19,7 @@ from xltlib.corpora import problems
 from xltlib.errors import InputError, choice
 from xltlib.models import bfloat16_pays, fingerprint, load_causal, load_tokenizer
 from xltlib.scales import BUILD, self_scale
-from xltlib.self_translation import SHOTS, SOURCE, SelfTranslator, marked, unmarked
+from xltlib.self_translation import SHOTS, SOURCE, TICK, SelfTranslator, marked, unmarked
 from xltlib.store import Result, RunSpec
 from xltlib.text_tasks import Item, items
 
@@ -181,6 +181,16 @@ def _translate(at, task, code, field, translator, decoder, texts) -> tuple[Seque
     words = [line for text in lines for line in text if not line.strip().isdigit()]
     by_line = dict(zip(words, external(at).translate(words, SOURCE, code), strict=True))
     return ["\n".join(by_line.get(line, line) for line in text) for text in lines], {}
+
+
+def raw_translations(
+    at: str, task: str, code: str, field: str, translator: str, decoder: str, texts: Sequence[str]
+) -> list[str]:
+    """Translations of texts of a field before any filter: up to the closing backtick, or to the limit."""
+    if translator == "external":
+        return list(_translate(at, task, code, field, translator, decoder, texts)[0])
+    outputs = translator_of(at, task, code, field, decoder).outputs(texts)
+    return [output.partition(TICK)[0] for output in outputs]
 
 
 def _rebuilt(item: Item, parts: dict[str, list[str]], code: str) -> Item | None:

@@ -1,0 +1,317 @@
+"""Paper 3's grids of runs, the quality of its translations, and the tables that its notebooks make from records."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from xltlib import published, self_train, store, text_tasks
+from xltlib.errors import InputError
+from xltlib.models import fingerprint
+from xltlib.published import LedgerRow
+from xltlib.scales import self_scale
+from xltlib.self_train import EXPERIMENT, FIELDS, SOURCE, TRAINING, VERSION, spec
+from xltlib.statistics import Summary, Test, summary, welch
+from xltlib.store import Result, RunSpec, Store
+from xltlib.text_tasks import TASKS
+
+D_SRC, D_TGT, D_CS, ALONE = TRAINING
+QUALITY = "self-translation"
+"""Experiment of the runs that measure translations."""
+KEPT = 4
+"""Runs of six that the paper reports: the best by validation (section 4.5)."""
+SIZE_LANGUAGES = ("de", "th", "zh")
+"""Languages of the comparison of sizes (section 5.2)."""
+RUN = ["seed", "learning_rate"]
+
+
+# Runs -----------------------------------------------------------------------------------------------------------------
+
+
+def six(at: str, task: str, training: str, language: str | None, **options) -> list[RunSpec]:
+    """A setting's runs: every rate with every seed; six at mini and at paper."""
+    s = self_scale(at)
+    return [
+        spec(at, task, training, language, seed, learning_rate=rate, **options)
+        for seed in range(s.seeds)
+        for rate in s.rates
+    ]
+
+
+def live(at: str) -> list[RunSpec]:
+    """What notebook 07 runs: source data alone, and with its translation, on the smaller training set."""
+    s, runs = self_scale(at), []
+    for seed in range(s.live_seeds):
+        for training, codes in ((D_SRC, (None,)), (D_TGT, s.live_languages)):
+            runs += [spec(at, s.live_task, training, code, seed, size=s.live_size) for code in codes]
+    return runs
+
+
+def main_grid(at: str) -> list[RunSpec]:
+    """Tables 3, 9, 10 and 11 with the main decoder."""
+    s, runs = self_scale(at), []
+    for task in s.tasks:
+        runs += six(at, task, D_SRC, None)
+        for code in s.languages:
+            for training in (D_TGT, D_CS, ALONE):
+                runs += six(at, task, training, code)
+    for code in s.languages:  # the paper's gpt-3.5 column, and translate-train
+        for training in (D_TGT, D_CS):
+            runs += six(at, s.live_task, training, code, translator="external")
+    return runs
+
+
+def size_grid(at: str) -> list[RunSpec]:
+    """Figure 2: the other sizes, and the main one after a pre-training that held target-language answers."""
+    s, runs = self_scale(at), []
+    others = [(name, SIZE_LANGUAGES) for name in s.decoders if name != s.main]
+    for name, codes in others + ([(s.labelled, s.languages)] if s.labelled else []):
+        runs += six(at, s.live_task, D_SRC, None, decoder=name)
+        for code in codes:
+            runs += six(at, s.live_task, D_TGT, code, decoder=name)
+    return runs
+
+
+def full_grid(at: str) -> list[RunSpec]:
+    """The reference grid, seed by seed: a grid that was stopped has fewer runs of every setting."""
+    runs = list(dict.fromkeys(main_grid(at) + size_grid(at)))
+    return sorted(runs, key=lambda run: run.seed)
+
+
+def quality_spec(at: str, task: str, code: str, translator: str = "self", decoder: str | None = None) -> RunSpec:
+    """The spec of measuring a translator on a task: filters on training items, BLEU on test items."""
+    s = self_scale(at)
+    decoder = decoder or s.main
+    settings = {
+        "scale": at, "task": task, "languages": [code], "decoder": decoder, "translator": translator,
+        "train_size": s.train_size, "test_size": s.test_size,
+        "translations": [self_train.signature(at, task, code, translator, decoder)],
+    }  # fmt: skip
+    return RunSpec(QUALITY, translator, VERSION, self_train.corpus_name(), fingerprint(decoder), 0, settings)
+
+
+def qualities(at: str) -> list[RunSpec]:
+    """Tables 2 and 6 and the counts of A.3."""
+    s = self_scale(at)
+    found = [quality_spec(at, task, code) for task in s.tasks for code in s.languages]
+    found += [quality_spec(at, s.live_task, code, "external") for code in s.languages]
+    decoders = dict.fromkeys([*s.decoders, *([s.labelled] if s.labelled else [])])
+    return found + [
+        quality_spec(at, s.live_task, code, decoder=name) for name in decoders if name != s.main for code in s.languages
+    ]
+
+
+def measure(run_spec: RunSpec) -> Result:
+    """Counts of lost fields on training items, and BLEU of the first field of test items against what people wrote."""
+    from xltlib.translation import bleu
+
+    s = run_spec.settings
+    (code,), field = s["languages"], FIELDS[s["task"]][0]
+    arguments = (s["task"], code, "train", s["train_size"], s["translator"], s["decoder"])
+    made, lost = self_train.translated(s["scale"], *arguments)
+    rows = [_row(code, "items kept", sum(item is not None for item in made) / len(made), len(made))]
+    for name, reasons in lost.items():
+        n = sum(len(self_train._texts(item, name)) for item in text_tasks.items(s["task"], SOURCE, "train", len(made)))
+        rows += [_row(code, f"{name}: {reason}", count, n) for reason, count in reasons.items()]
+    both = [text_tasks.items(s["task"], c, "test", s["test_size"]) for c in (SOURCE, code)]
+    texts, references = ([_one_text(item, field) for item in side] for side in both)
+    outputs = self_train.raw_translations(s["scale"], s["task"], code, field, s["translator"], s["decoder"], texts)
+    score, signature = bleu(outputs, references, code)
+    return Result([*rows, _row(code, "BLEU", score, len(texts)) | {"signature": signature}])
+
+
+def _row(code: str, metric: str, value: float, n: int) -> dict:
+    return {"language": code, "metric": metric, "value": float(value), "n": n, "n_effective": n}
+
+
+def _one_text(item: text_tasks.Item, field: str) -> str:
+    found = item.fields[field]
+    return found if isinstance(found, str) else found[0]
+
+
+def reference_name(at: str) -> str:
+    """The reference file of a scale; smoke, which proves nothing, shows mini's."""
+    return f"{EXPERIMENT}-paper" if at == "paper" else EXPERIMENT
+
+
+def complete(records: Store, at: str, jobs: int = 1) -> None:
+    """Run what the reference files of a scale lack: translations and their quality, then the full grid; resumable.
+    InputError at smoke."""
+    if at == "smoke":
+        raise InputError("grid 'full' at scale smoke: its runs are no results; use --scale mini (or paper)")
+    name, quality = reference_name(at), f"{QUALITY}{'-paper' if at == 'paper' else ''}"
+    self_train.prepare(records.missing_in_reference(name, full_grid(at)), jobs)
+    records.complete_reference(quality, qualities(at), measure, jobs=jobs)
+    records.complete_reference(name, full_grid(at), self_train.run, jobs=jobs)
+
+
+def reference(at: str = "mini", name: str = "") -> pd.DataFrame:
+    """The committed records, one row a metric; empty when there are none. `name`: "" or QUALITY."""
+    file = (name or EXPERIMENT) + ("-paper" if at == "paper" else "")
+    return store.reference(file) if (store.REFERENCE / f"{file}.parquet").exists() else pd.DataFrame()
+
+
+# Tables ---------------------------------------------------------------------------------------------------------------
+
+
+def scores(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a run and test language: its score in the task's metric (`value`, 0 to 1), and in `validation` the mean
+    of its scores on English validation items and on the same items as the method translated them."""
+    if frame.empty:
+        return frame
+    part = frame[frame["metric"] == frame["task"].map({name: task.metric for name, task in TASKS.items()})]
+    test, held = part[part["split"] == "test"].copy(), part[part["split"] == "validation"]
+    by_language = held.set_index(["id", "language"])["value"]
+    english = by_language.xs(SOURCE, level="language")
+    own = [by_language.get((row.id, row.language), np.nan) for row in test.itertuples()]
+    test["validation"] = np.nanmean([test["id"].map(english), own], axis=0)
+    return test.assign(translator=test["translator"].fillna("none"))
+
+
+CELL = ["task", "decoder", "train_size", "translator", "training", "language"]
+
+
+def best(part: pd.DataFrame, keep: int | None = KEPT) -> pd.DataFrame:
+    """The `keep` runs of each cell that are best on validation items (ties by seed, then rate); None keeps all."""
+    if keep is None:
+        return part
+    order = part.sort_values(["validation", *RUN], ascending=[False, True, True])
+    return order.groupby(CELL, sort=False).head(keep)
+
+
+def cells(part: pd.DataFrame, keep: int | None = KEPT) -> pd.DataFrame:
+    """Mean, sample sd and n of each cell's reported runs."""
+    return best(part, keep).groupby(CELL, sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
+
+
+def compared(part: pd.DataFrame, keep: int | None = KEPT, baseline: str = D_SRC) -> pd.DataFrame:
+    """Each cell against the baseline of its task, decoder, size and language by Welch's t-test with sample sd: columns
+    `gain`, `p`, and `star` (better, p < 0.05), as Tables 3, 8, 9, 10 and 11 have it."""
+    found = cells(part, keep)
+    where = ["task", "decoder", "train_size", "language"]
+    base = found[found["training"] == baseline].set_index(where)[["mean", "std", "count"]]
+    rows = []
+    for row in found[found["training"] != baseline].to_dict("records"):
+        key = tuple(row[name] for name in where)
+        if key in base.index:
+            test = welch_of((row["mean"], row["std"], row["count"]), base.loc[key].tolist())
+            gain = row["mean"] - base.loc[key, "mean"]
+            rows.append(row | {"baseline": base.loc[key, "mean"], "gain": gain, "p": test.p if test else np.nan})
+    frame = pd.DataFrame(rows)
+    return frame.assign(star=(frame["p"] < 0.05) & (frame["gain"] > 0)) if len(frame) else frame
+
+
+def welch_of(one: Sequence[float], other: Sequence[float]) -> Test | None:
+    """Welch's test of two (mean, sd, n); None when neither varies or a side has one run."""
+    if min(one[2], other[2]) < 2 or not (one[1] or other[1]):
+        return None
+    return welch(*map(float, one[:2]), int(one[2]), *map(float, other[:2]), int(other[2]))
+
+
+def by_run(part: pd.DataFrame, translator: str = "self") -> pd.DataFrame:
+    """Scores with a row for each (task, decoder, language, seed, learning_rate) and a column for each training set, the
+    translated ones by `translator`; all runs, none left out."""
+    part = part[part["translator"].isin(["none", translator])]
+    return part.pivot_table(index=["task", "decoder", "language", *RUN], columns="training", values="value")
+
+
+def effect(table: pd.DataFrame, better: str, worse: str, **where: object) -> pd.Series:
+    """Per run (seed and rate), the difference of two training sets, averaged over tasks and languages. `where` keeps
+    one value, or a list of them, of an index level."""
+    for level, value in where.items():
+        values = [value] if isinstance(value, str) else list(value)
+        table = table[table.index.get_level_values(level).isin(values)]
+    if better not in table or worse not in table:
+        return pd.Series(dtype=float)
+    return (table[better] - table[worse]).dropna().groupby(RUN).mean()
+
+
+def bleu_table(quality: pd.DataFrame) -> pd.Series:
+    """BLEU by (decoder or "external", language) on word problems."""
+    part = quality[(quality["metric"] == "BLEU") & (quality["task"] == "problems")]
+    names = part["decoder"].where(part["translator"] == "self", "external")
+    return part.assign(by=names).set_index(["by", "language"])["value"]
+
+
+def quality_slope(part: pd.DataFrame, quality: pd.DataFrame) -> pd.DataFrame:
+    """S04: for each run (seed, rate) an ordinary regression of the gain of +D_tgt on log BLEU and the baseline over all
+    cells of word problems (language x decoder, and the external translator): columns `log BLEU`, `baseline`."""
+    import statsmodels.formula.api as smf
+
+    score, found = bleu_table(quality), {}
+    part = part[(part["task"] == "problems") & part["training"].isin([D_SRC, D_TGT])]
+    base = part[part["training"] == D_SRC].set_index(["decoder", "language", *RUN])["value"]
+    rows = []
+    for row in part[part["training"] == D_TGT].itertuples():
+        by = row.decoder if row.translator == "self" else "external"
+        key = (row.decoder, row.language, row.seed, row.learning_rate)
+        if (by, row.language) in score.index and key in base.index:
+            baseline, one_bleu = base.loc[key], max(score.loc[(by, row.language)], 0.1)
+            rows.append([row.seed, row.learning_rate, row.value - baseline, np.log(one_bleu), baseline])
+    cells_of = pd.DataFrame(rows, columns=[*RUN, "gain", "bleu", "baseline"])
+    for run, cell in cells_of.groupby(RUN):
+        design = np.column_stack([np.ones(len(cell)), cell["bleu"], cell["baseline"]])
+        if len(cell) > 3 and np.linalg.matrix_rank(design) == 3:
+            fit = smf.ols("gain ~ bleu + baseline", cell).fit()
+            found[run] = {"log BLEU": fit.params["bleu"], "baseline": fit.params["baseline"]}
+    return pd.DataFrame(found).T
+
+
+# Claims ---------------------------------------------------------------------------------------------------------------
+
+
+def ledger(frame: pd.DataFrame, quality: pd.DataFrame) -> pd.DataFrame:
+    """Paper 3's rows of the replication ledger, from the reference runs; all "not run" without them."""
+    if frame.empty:
+        return published.ledger([], "self_translate_train")
+    part, s = scores(frame), self_scale("mini")
+    main = part[part["decoder"] == s.main]
+    table, outside, sizes = by_run(main), by_run(main, "external"), by_run(part[part["decoder"].isin(s.decoders)])
+    targets = list(s.languages)
+    rows: dict[str, tuple[pd.Series | Summary | None, str]] = {
+        "S01": (effect(table, D_TGT, D_SRC, language=targets), ">0"),
+        "S02": (effect(table, D_TGT, D_SRC, language="th"), "=0"),
+        "S03": (effect(table, D_CS, D_TGT, language=targets), "=0"),
+        "S05": (weakest([effect(sizes, D_TGT, D_SRC, decoder=d, language=SIZE_LANGUAGES) for d in s.decoders]), ">0"),
+        "S07": (english_gain(main), ">0"),
+        "S08": (weakest([effect(table, ALONE, D_SRC, language=targets),
+                         effect(table, D_TGT, ALONE, language=targets)]), ">0"),
+        "S09": (effect(outside, D_TGT, D_SRC, task="problems", language=targets), ">0"),
+    }  # fmt: skip
+    slopes = quality_slope(part, quality) if not quality.empty else pd.DataFrame()
+    if len(slopes):
+        rows["S04"] = (slopes["log BLEU"], ">0")
+    test = "difference by run (seed and rate), averaged over tasks and target languages; t interval over runs"
+    told = {
+        "S04": "coefficient of log BLEU with the baseline as covariate, by run; t interval over runs",
+        "S05": f"{test}; of the sizes, the one with the lowest bound",
+        "S08": f"{test}; of two parts, the one with the lower bound",
+    }
+    lines = [
+        LedgerRow(claim, as_summary(found), "mini", told.get(claim, test), direction)
+        for claim, (found, direction) in rows.items()
+    ]
+    return published.ledger(lines, "self_translate_train")
+
+
+def as_summary(found: pd.Series | Summary | None) -> Summary | None:
+    """The summary of an effect by run; None when there are no runs."""
+    if found is None or isinstance(found, Summary):
+        return found
+    return summary(found) if len(found) else None
+
+
+def weakest(effects: Sequence[pd.Series]) -> Summary | None:
+    """Of the parts of a claim that must all hold, the one that decides: with the lowest lower bound; None when one was
+    not run."""
+    found = [as_summary(part) for part in effects]
+    return None if None in found else min(found, key=lambda one: one.low)
+
+
+def english_gain(main: pd.DataFrame) -> pd.Series:
+    """S07: per run, the gain of +D_tgt in English on word problems, averaged over the target languages but Thai."""
+    part = main[(main["task"] == "problems") & (main["language"] == SOURCE)]
+    base = part[part["training"] == D_SRC].set_index(RUN)["value"]
+    other = part[(part["training"] == D_TGT) & (part["translator"] == "self")]
+    other = other[~other["languages"].astype(str).str.contains("th")]
+    return (other.groupby(RUN)["value"].mean() - base).dropna()
