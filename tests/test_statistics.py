@@ -50,6 +50,15 @@ def test_paired_difference_is_scipys():
     assert (ours.effect.low, ours.effect.high) == pytest.approx(tuple(theirs.confidence_interval()))
 
 
+def test_a_spread_counts_runs():
+    frame = pd.DataFrame({
+        "task": ["a"] * 4, "set": ["x"] * 4, "seed": [0, 0, 1, 1], "value": [0.1, 0.3, 0.4, 0.6],
+    })  # fmt: skip
+    assert st.spread(frame, "task", "set")["x"][0].endswith("n = 4")
+    by_run = st.spread(frame, "task", "set", runs=["seed"])["x"][0]
+    assert by_run.startswith("0.350") and by_run.endswith("n = 2")
+
+
 def test_paired_difference_without_spread():
     assert st.paired_difference([2, 3, 4], [1, 2, 3]).p == 0
     assert st.paired_difference([1, 2, 3], [1, 2, 3]).p == 1

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from xltlib import musc, musc_trials, published, store
+from xltlib import musc, musc_trials, published, statistics, store
 from xltlib.errors import InputError
 from xltlib.languages import language
 from xltlib.musc_training import METHODS
@@ -181,10 +181,7 @@ def _told(values: pd.Series) -> str:
 
 def spread(part: pd.DataFrame, rows: str | list[str], columns: str) -> pd.DataFrame:
     """Scores as a table of mean [95 % CI over runs], n."""
-    keys = [rows] if isinstance(rows, str) else rows
-    means = part.groupby([*keys, columns, "seed"], sort=False)["value"].mean()
-    cells = means.groupby(level=[*keys, columns], sort=False)
-    return cells.apply(lambda values: str(summary(values))).unstack().reset_index()
+    return statistics.spread(part, rows, columns, runs=["seed"])
 
 
 # What the ensemble does to single texts -------------------------------------------------------------------------------

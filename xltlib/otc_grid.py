@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from xltlib import otc, published, store
+from xltlib import otc, published, statistics, store
 from xltlib.errors import InputError
 from xltlib.languages import OTC_LANGUAGES, language
 from xltlib.published import LedgerRow
@@ -213,8 +213,7 @@ def gains_over(part: pd.DataFrame, names: Sequence[str], base: str = "plain") ->
 
 def spread(part: pd.DataFrame, rows: str | list[str], columns: str) -> pd.DataFrame:
     """Scores as a table of mean [95 % CI over runs], n."""
-    cells = part.groupby([*([rows] if isinstance(rows, str) else rows), columns], sort=False)["value"]
-    return cells.apply(lambda values: str(summary(values))).unstack().reset_index()
+    return statistics.spread(part, rows, columns)
 
 
 GEOMETRY = ("pair_cosine", "random_cosine", "alignment", "uniformity", "retrieval")

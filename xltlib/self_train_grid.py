@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from xltlib import published, self_train, store, text_tasks
+from xltlib import published, self_train, statistics, store, text_tasks
 from xltlib.errors import InputError
 from xltlib.models import fingerprint
 from xltlib.published import LedgerRow
@@ -213,6 +213,11 @@ def by_run(part: pd.DataFrame, translator: str = "self") -> pd.DataFrame:
     translated ones by `translator`; all runs, none left out."""
     part = part[part["translator"].isin(["none", translator])]
     return part.pivot_table(index=["task", "decoder", "language", *RUN], columns="training", values="value")
+
+
+def spread(part: pd.DataFrame, rows: str | list[str], columns: str) -> pd.DataFrame:
+    """Scores as a table of mean [95 % CI over runs], n."""
+    return statistics.spread(part, rows, columns, runs=RUN)
 
 
 def effect(table: pd.DataFrame, better: str, worse: str, **where: object) -> pd.Series:

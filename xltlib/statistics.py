@@ -98,6 +98,16 @@ def summary(values: Iterable[float], confidence: float = 0.95) -> Summary:
     return Summary(mean, sd, float(mean - half), float(mean + half), n)
 
 
+def spread(part: pd.DataFrame, rows: str | Sequence[str], columns: str, runs: Sequence[str] = ()) -> pd.DataFrame:
+    """A table of mean [95 % CI], n of the column `value`, by `rows` and `columns`. `runs` names a run (its seed, say):
+    values of one run are averaged first, so that n counts runs."""
+    keys = [*([rows] if isinstance(rows, str) else rows), columns]
+    if runs:
+        part = part.groupby([*keys, *runs], sort=False)["value"].mean().reset_index()
+    cells = part.groupby(keys, sort=False)["value"]
+    return cells.apply(lambda values: str(summary(values))).unstack().reset_index()
+
+
 def bootstrap(
     values: Iterable[float],
     statistic: Callable[..., np.ndarray] = np.mean,
