@@ -257,8 +257,10 @@ def bitext(split: str, size: int, seed: str = "bitext", own: float = 0.2) -> Ite
 @cache
 def corpus_hash() -> str:
     """Twelve hex digits over the bank's files, the rules' version and the dials: a record with another one is out of
-    date. Sizes do not count: another size is the beginning of the same reviews, and a run's settings name it."""
+    date. A language outside REVIEW_LANGUAGES has no part in it. Sizes do not count: another size is the beginning of
+    the same reviews, and a run's settings name it."""
     digest = sha256(repr((RULES, sorted(asdict(DIALS).items()))).encode())
-    for path in sorted(MINI.rglob("reviews.toml")):
+    files = [path for path in MINI.rglob("reviews.toml") if path.parent == MINI or path.parent.name in REVIEW_LANGUAGES]
+    for path in sorted(files):
         digest.update(path.relative_to(MINI).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:12]
