@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xltlib import self_train, self_train_grid, text_tasks
+from xltlib import self_train, self_train_grid, self_train_quality, text_tasks
 from xltlib.errors import InputError
 from xltlib.scales import SELF_SCALES
 from xltlib.self_train_grid import ALONE, D_CS, D_SRC, D_TGT, KEPT
@@ -20,7 +20,7 @@ def named(monkeypatch):
     """No checkpoint is looked at: specs only."""
     monkeypatch.setattr(self_train, "signature", lambda at, task, code, translator, decoder: f"{translator}:{code}")
     monkeypatch.setattr(self_train, "fingerprint", lambda name: f"{name}@0")
-    monkeypatch.setattr(self_train_grid, "fingerprint", lambda name: f"{name}@0")
+    monkeypatch.setattr(self_train_quality, "fingerprint", lambda name: f"{name}@0")
 
 
 def rows(gains: dict, *, task="problems", decoder=AT.main, translator="self", codes=TARGETS, base=0.4) -> pd.DataFrame:
@@ -106,8 +106,18 @@ def test_the_slope_on_log_bleu_with_the_baseline_as_covariate():
             gain = 0.03 * np.log(scores[decoder, code]) - 0.2 * base
             parts.append(rows({D_TGT: gain}, decoder=decoder, codes=(code,), base=base))
     frame = pd.concat(parts).drop_duplicates(["id", "language", "split"])
-    slopes = self_train_grid.quality_slope(self_train_grid.scores(frame), quality(scores))
+    slopes = self_train_quality.slopes(self_train_quality.points(self_train_grid.scores(frame), quality(scores)))
     assert len(slopes) == 6 and slopes["log BLEU"].to_list() == pytest.approx([0.03] * 6, abs=1e-6)
+
+
+def test_the_papers_own_cells_give_the_known_regression():
+    """12 cells: Llama 2 and Qwen with their own translations, and Llama 2 with those of gpt-3.5."""
+    cells = self_train_quality.printed_points()
+    fit = self_train_quality.regression(cells)
+    assert len(cells) == 12 and fit.params["log_bleu"] == pytest.approx(5.65, abs=0.05)
+    assert fit.params["baseline"] == pytest.approx(-0.53, abs=0.01) and fit.pvalues["log_bleu"] < 0.02
+    assert cells["bleu"].corr(cells["gain"]) == pytest.approx(0.08, abs=0.15)  # without the baseline: next to nothing
+    assert self_train_quality.regression(cells.assign(baseline=1.0)) is None
 
 
 def reference_like() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -172,8 +182,8 @@ def test_measuring_counts_what_is_lost_and_scores_what_is_there(named, monkeypat
     monkeypatch.setattr(self_train, "translated", lambda *a: (made, lost))
     perfect = [item.fields["problem"] for item in text_tasks.items("problems", "de", "test", 6)]
     monkeypatch.setattr(self_train, "raw_translations", lambda *a: perfect)
-    run = self_train_grid.quality_spec("mini", "problems", "de")
+    run = self_train_quality.quality_spec("mini", "problems", "de")
     run.settings["test_size"] = 6
-    found = {row["metric"]: row for row in self_train_grid.measure(run).metrics}
+    found = {row["metric"]: row for row in self_train_quality.measure(run).metrics}
     assert found["items kept"]["value"] == 0.75 and found["problem: unclosed"]["value"] == 2
     assert found["BLEU"]["value"] == pytest.approx(100) and "tok:13a" in found["BLEU"]["signature"]

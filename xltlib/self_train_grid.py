@@ -1,28 +1,25 @@
-"""Paper 3's grids of runs, the quality of its translations, and the tables that its notebooks make from records."""
+"""Paper 3's grids of runs, and the tables that its notebooks make from their records."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from xltlib import published, self_train, statistics, store, text_tasks
+from xltlib import published, self_train, self_train_quality, statistics, store
 from xltlib.errors import InputError
-from xltlib.models import fingerprint
 from xltlib.published import LedgerRow
 from xltlib.scales import self_scale
-from xltlib.self_train import EXPERIMENT, FIELDS, SOURCE, TRAINING, VERSION, spec
+from xltlib.self_train import EXPERIMENT, SOURCE, TRAINING, spec
+from xltlib.self_train_quality import RUN
 from xltlib.statistics import Summary, Test, summary, welch
-from xltlib.store import Result, RunSpec, Store
+from xltlib.store import RunSpec, Store
 from xltlib.text_tasks import TASKS
 
 D_SRC, D_TGT, D_CS, ALONE = TRAINING
-QUALITY = "self-translation"
-"""Experiment of the runs that measure translations."""
 KEPT = 4
 """Runs of six that the paper reports: the best by validation (section 4.5)."""
 SIZE_LANGUAGES = ("de", "th", "zh")
 """Languages of the comparison of sizes (section 5.2)."""
-RUN = ["seed", "learning_rate"]
 
 
 # Runs -----------------------------------------------------------------------------------------------------------------
@@ -78,57 +75,6 @@ def full_grid(at: str) -> list[RunSpec]:
     return sorted(runs, key=lambda run: run.seed)
 
 
-def quality_spec(at: str, task: str, code: str, translator: str = "self", decoder: str | None = None) -> RunSpec:
-    """The spec of measuring a translator on a task: filters on training items, BLEU on test items."""
-    s = self_scale(at)
-    decoder = decoder or s.main
-    settings = {
-        "scale": at, "task": task, "languages": [code], "decoder": decoder, "translator": translator,
-        "train_size": s.train_size, "test_size": s.test_size,
-        "translations": [self_train.signature(at, task, code, translator, decoder)],
-    }  # fmt: skip
-    return RunSpec(QUALITY, translator, VERSION, self_train.corpus_name(), fingerprint(decoder), 0, settings)
-
-
-def qualities(at: str) -> list[RunSpec]:
-    """Tables 2 and 6 and the counts of A.3."""
-    s = self_scale(at)
-    found = [quality_spec(at, task, code) for task in s.tasks for code in s.languages]
-    found += [quality_spec(at, s.live_task, code, "external") for code in s.languages]
-    decoders = dict.fromkeys([*s.decoders, *([s.labelled] if s.labelled else [])])
-    return found + [
-        quality_spec(at, s.live_task, code, decoder=name) for name in decoders if name != s.main for code in s.languages
-    ]
-
-
-def measure(run_spec: RunSpec) -> Result:
-    """Counts of lost fields on training items, and BLEU of the first field of test items against what people wrote."""
-    from xltlib.translation import bleu
-
-    s = run_spec.settings
-    (code,), field = s["languages"], FIELDS[s["task"]][0]
-    arguments = (s["task"], code, "train", s["train_size"], s["translator"], s["decoder"])
-    made, lost = self_train.translated(s["scale"], *arguments)
-    rows = [_row(code, "items kept", sum(item is not None for item in made) / len(made), len(made))]
-    for name, reasons in lost.items():
-        n = sum(len(self_train._texts(item, name)) for item in text_tasks.items(s["task"], SOURCE, "train", len(made)))
-        rows += [_row(code, f"{name}: {reason}", count, n) for reason, count in reasons.items()]
-    both = [text_tasks.items(s["task"], c, "test", s["test_size"]) for c in (SOURCE, code)]
-    texts, references = ([_one_text(item, field) for item in side] for side in both)
-    outputs = self_train.raw_translations(s["scale"], s["task"], code, field, s["translator"], s["decoder"], texts)
-    score, signature = bleu(outputs, references, code)
-    return Result([*rows, _row(code, "BLEU", score, len(texts)) | {"signature": signature}])
-
-
-def _row(code: str, metric: str, value: float, n: int) -> dict:
-    return {"language": code, "metric": metric, "value": float(value), "n": n, "n_effective": n}
-
-
-def _one_text(item: text_tasks.Item, field: str) -> str:
-    found = item.fields[field]
-    return found if isinstance(found, str) else found[0]
-
-
 def reference_name(at: str) -> str:
     """The reference file of a scale; smoke, which proves nothing, shows mini's."""
     return f"{EXPERIMENT}-paper" if at == "paper" else EXPERIMENT
@@ -139,14 +85,14 @@ def complete(records: Store, at: str, jobs: int = 1) -> None:
     InputError at smoke."""
     if at == "smoke":
         raise InputError("grid 'full' at scale smoke: its runs are no results; use --scale mini (or paper)")
-    name, quality = reference_name(at), f"{QUALITY}{'-paper' if at == 'paper' else ''}"
+    name, quality = reference_name(at), f"{self_train_quality.QUALITY}{'-paper' if at == 'paper' else ''}"
     self_train.prepare(records.missing_in_reference(name, full_grid(at)), jobs)
-    records.complete_reference(quality, qualities(at), measure, jobs=jobs)
+    records.complete_reference(quality, self_train_quality.qualities(at), self_train_quality.measure, jobs=jobs)
     records.complete_reference(name, full_grid(at), self_train.run, jobs=jobs)
 
 
 def reference(at: str = "mini", name: str = "") -> pd.DataFrame:
-    """The committed records, one row a metric; empty when there are none. `name`: "" or QUALITY."""
+    """The committed records, one row a metric; empty when there are none. `name`: "" or self_train_quality.QUALITY."""
     file = (name or EXPERIMENT) + ("-paper" if at == "paper" else "")
     return store.reference(file) if (store.REFERENCE / f"{file}.parquet").exists() else pd.DataFrame()
 
@@ -231,37 +177,6 @@ def effect(table: pd.DataFrame, better: str, worse: str, **where: object) -> pd.
     return (table[better] - table[worse]).dropna().groupby(RUN).mean()
 
 
-def bleu_table(quality: pd.DataFrame) -> pd.Series:
-    """BLEU by (decoder or "external", language) on word problems."""
-    part = quality[(quality["metric"] == "BLEU") & (quality["task"] == "problems")]
-    names = part["decoder"].where(part["translator"] == "self", "external")
-    return part.assign(by=names).set_index(["by", "language"])["value"]
-
-
-def quality_slope(part: pd.DataFrame, quality: pd.DataFrame) -> pd.DataFrame:
-    """S04: for each run (seed, rate) an ordinary regression of the gain of +D_tgt on log BLEU and the baseline over all
-    cells of word problems (language x decoder, and the external translator): columns `log BLEU`, `baseline`."""
-    import statsmodels.formula.api as smf
-
-    score, found = bleu_table(quality), {}
-    part = part[(part["task"] == "problems") & part["training"].isin([D_SRC, D_TGT])]
-    base = part[part["training"] == D_SRC].set_index(["decoder", "language", *RUN])["value"]
-    rows = []
-    for row in part[part["training"] == D_TGT].itertuples():
-        by = row.decoder if row.translator == "self" else "external"
-        key = (row.decoder, row.language, row.seed, row.learning_rate)
-        if (by, row.language) in score.index and key in base.index:
-            baseline, one_bleu = base.loc[key], max(score.loc[(by, row.language)], 0.1)
-            rows.append([row.seed, row.learning_rate, row.value - baseline, np.log(one_bleu), baseline])
-    cells_of = pd.DataFrame(rows, columns=[*RUN, "gain", "bleu", "baseline"])
-    for run, cell in cells_of.groupby(RUN):
-        design = np.column_stack([np.ones(len(cell)), cell["bleu"], cell["baseline"]])
-        if len(cell) > 3 and np.linalg.matrix_rank(design) == 3:
-            fit = smf.ols("gain ~ bleu + baseline", cell).fit()
-            found[run] = {"log BLEU": fit.params["bleu"], "baseline": fit.params["baseline"]}
-    return pd.DataFrame(found).T
-
-
 # Claims ---------------------------------------------------------------------------------------------------------------
 
 
@@ -283,9 +198,9 @@ def ledger(frame: pd.DataFrame, quality: pd.DataFrame) -> pd.DataFrame:
                          effect(table, D_TGT, ALONE, language=targets)]), ">0"),
         "S09": (effect(outside, D_TGT, D_SRC, task="problems", language=targets), ">0"),
     }  # fmt: skip
-    slopes = quality_slope(part, quality) if not quality.empty else pd.DataFrame()
-    if len(slopes):
-        rows["S04"] = (slopes["log BLEU"], ">0")
+    found = self_train_quality.slopes(self_train_quality.points(part, quality)) if not quality.empty else pd.DataFrame()
+    if len(found):
+        rows["S04"] = (found["log BLEU"], ">0")
     test = "difference by run (seed and rate), averaged over tasks and target languages; t interval over runs"
     told = {
         "S04": "coefficient of log BLEU with the baseline as covariate, by run; t interval over runs",
