@@ -35,12 +35,12 @@ def six(at: str, task: str, training: str, language: str | None, **options) -> l
     ]
 
 
-def live(at: str) -> list[RunSpec]:
-    """What notebook 07 runs: source data alone, and with its translation, on the smaller training set."""
+def live(at: str, decoder: str | None = None) -> list[RunSpec]:
+    """What notebooks 07 and 08 run: source data alone, and with its translation, on the smaller training set."""
     s, runs = self_scale(at), []
     for seed in range(s.live_seeds):
         for training, codes in ((D_SRC, (None,)), (D_TGT, s.live_languages)):
-            runs += [spec(at, s.live_task, training, code, seed, size=s.live_size) for code in codes]
+            runs += [spec(at, s.live_task, training, code, seed, size=s.live_size, decoder=decoder) for code in codes]
     return runs
 
 
@@ -175,6 +175,16 @@ def effect(table: pd.DataFrame, better: str, worse: str, **where: object) -> pd.
     if better not in table or worse not in table:
         return pd.Series(dtype=float)
     return (table[better] - table[worse]).dropna().groupby(RUN).mean()
+
+
+def gain_row(table: pd.DataFrame, **where: str) -> dict[str, str]:
+    """Both training sets and the gain of +D_tgt, each mean [95 % CI over runs], n, where the levels of `by_run` have
+    these values."""
+    for level, value in where.items():
+        table = table[table.index.get_level_values(level) == value]
+    told = {name: str(summary(table[name].dropna())) for name in (D_SRC, D_TGT) if name in table and len(table)}
+    gain = effect(table, D_TGT, D_SRC)
+    return told | ({"gain": str(summary(gain))} if len(gain) else {})
 
 
 # Claims ---------------------------------------------------------------------------------------------------------------
