@@ -8,7 +8,7 @@ from xltlib.corpora import embedded
 from xltlib.errors import InputError
 from xltlib.languages import OTC_LANGUAGES
 from xltlib.models import FOLDER, fingerprint
-from xltlib.scales import MINI, SMOKE
+from xltlib.scales import MINI, PAPER, SMOKE
 from xltlib.store import Store
 
 OTHERS = tuple(code for code in OTC_LANGUAGES if code != "en")
@@ -113,6 +113,15 @@ def test_a_grid_that_was_stopped_has_fewer_seeds_of_everything(capitals):
     seeds = [spec.seed for spec in otc_grid.full_grid("mini", 3)]
     assert seeds == sorted(seeds) and len(set(seeds)) == 3
     assert {s.method for s in otc_grid.full_grid("mini", 1)} == {s.method for s in otc_grid.full_grid("mini", 3)}
+
+
+def test_live_runs_are_those_of_the_grid_on_fewer_texts():
+    live = otc_grid.live_sets("mini", "en") + otc_grid.live_contrast("mini", "en")
+    assert {run.settings["train_size"] for run in live} == {MINI.live_size} and MINI.live_size < MINI.train_size
+    small = {(run.method, run.seed, str(run.settings | {"train_size": 0})) for run in live}
+    full = {(run.method, run.seed, str(run.settings | {"train_size": 0})) for run in otc_grid.full_grid("mini", 5)}
+    assert small <= full
+    assert PAPER.live_size is None  # the whole split
 
 
 def test_the_learning_rate_trial_differs_in_the_rate_and_seed_alone(capitals):

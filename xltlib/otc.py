@@ -112,10 +112,11 @@ def spec(
     weight: float = 0.4,
     total: str = "sum",
     learning_rate: float | None = None,
+    size: int | None = None,
 ) -> RunSpec:
     """The spec of one run. `target`: the language of a "translated-only" or "original" run's training set; the other
     regimes test on all `languages`. `match`: "none", "rows" (as many rows as zero-shot) or "steps" (as many
-    optimisation steps). `learning_rate`: None takes the scale's."""
+    optimisation steps). `learning_rate` and the training set's `size`: None takes the scale's."""
     sizes = scale(at)
     for code in (source, *languages, *([target] if target else [])):
         language(code)
@@ -137,6 +138,8 @@ def spec(
         "contrast": contrast, "temperature": temperature if contrast else None, "weight": weight if contrast else None,
         "total": total if contrast else None, **{name: getattr(sizes, name) for name in FROM_SCALE},
     }  # fmt: skip
+    if size is not None:
+        settings["train_size"] = size
     if learning_rate is not None:
         settings["learning_rate"] = learning_rate
     checkpoint = fingerprint(sizes.encoder)

@@ -32,20 +32,30 @@ VARIANTS: dict[str, dict] = {
 """Readings of the loss that the document leaves open, each against InfoNCE at temperature 0.1, CE + 0.4 OTC."""
 
 
-def training_sets(at: str, source: str, seeds: Sequence[int]) -> list[RunSpec]:
+def training_sets(at: str, source: str, seeds: Sequence[int], size: int | None = None) -> list[RunSpec]:
     """The four training sets for one source language; `original` belongs to each test language itself."""
     runs = []
     for seed in seeds:
-        runs += [otc.spec(at, source, "zero-shot", seed), otc.spec(at, source, "mixed", seed)]
-        runs += [otc.spec(at, code, "original", seed, target=code) for code in OTC_LANGUAGES]
+        runs += [otc.spec(at, source, regime, seed, size=size) for regime in ("zero-shot", "mixed")]
+        runs += [otc.spec(at, code, "original", seed, target=code, size=size) for code in OTC_LANGUAGES]
         targets = [code for code in OTC_LANGUAGES if code != source]
-        runs += [otc.spec(at, source, "translated-only", seed, target=code) for code in targets]
+        runs += [otc.spec(at, source, "translated-only", seed, target=code, size=size) for code in targets]
     return runs
 
 
-def contrast_runs(at: str, source: str, seeds: Sequence[int], contrast: str = "infonce") -> list[RunSpec]:
-    """Original + translated with and without a contrastive loss, the same seeds for both."""
-    return [otc.spec(at, source, "mixed", seed, contrast=c) for seed in seeds for c in (None, contrast)]
+def contrast_runs(at: str, source: str, seeds: Sequence[int], size: int | None = None) -> list[RunSpec]:
+    """Original + translated with and without InfoNCE, the same seeds for both."""
+    return [otc.spec(at, source, "mixed", seed, contrast=c, size=size) for seed in seeds for c in (None, "infonce")]
+
+
+def live_sets(at: str, source: str) -> list[RunSpec]:
+    """What notebook 02 runs."""
+    return training_sets(at, source, range(scale(at).seeds), scale(at).live_size)
+
+
+def live_contrast(at: str, source: str) -> list[RunSpec]:
+    """What notebook 03 runs."""
+    return contrast_runs(at, source, range(scale(at).contrast_seeds), scale(at).live_size)
 
 
 def further_conditions(at: str, source: str, seeds: Sequence[int]) -> Iterator[RunSpec]:

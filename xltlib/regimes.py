@@ -27,8 +27,8 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def first(self, size: int) -> "Labelled":
-        """The first `size` texts."""
+    def first(self, size: int | None) -> "Labelled":
+        """The first `size` texts; None keeps all."""
         return Labelled(self.texts[:size], self.labels[:size], self.language)
 
 
