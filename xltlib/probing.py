@@ -1,0 +1,130 @@
+"""Probing: frozen features once, classification heads many times.
+
+The head is the released one of paper 4: dropout, a linear layer to 256, GELU, a linear layer to the classes, Xavier
+weights and zero biases. Heads of several seeds train side by side as one batched computation; each has its own first
+weights, batch order and dropout, drawn from its own seed, so that a head is the same whatever its company.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, gelu
+
+from xltlib.errors import InputError
+
+IGNORED = -100
+"""Label of what is no example: filling of batches of unequal size."""
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """Hyper-parameters of a head; the paper's are 10 epochs, batch 128, AdamW at a constant 1e-4 (no decay in its
+    code), hidden size 256, dropout 0.1."""
+
+    classes: int
+    epochs: int = 10
+    batch: int = 128
+    learning_rate: float = 1e-4
+    hidden: int = 256
+    dropout: float = 0.1
+
+
+class Heads(nn.Module):
+    """Heads of several seeds, each parameter with a leading dimension of their number S."""
+
+    def __init__(self, width: int, settings: ProbeSettings, seeds: Sequence[int]):
+        super().__init__()
+        self.settings, self.seeds = settings, tuple(seeds)
+        firsts, seconds = [], []
+        for seed in seeds:
+            draw = torch.Generator().manual_seed(seed)
+            firsts.append(_xavier(width, settings.hidden, draw))
+            seconds.append(_xavier(settings.hidden, settings.classes, draw))
+        self.first, self.second = nn.Parameter(torch.stack(firsts)), nn.Parameter(torch.stack(seconds))
+        self.first_bias = nn.Parameter(torch.zeros(len(seeds), 1, settings.hidden))
+        self.second_bias = nn.Parameter(torch.zeros(len(seeds), 1, settings.classes))
+
+    def forward(self, features: Tensor, kept: Tensor | None = None) -> Tensor:
+        """Logits (S, n, classes) of features (S, n, width), or (n, width) for all alike. `kept`: dropout's mask of
+        features, already scaled."""
+        if features.dim() == 2:
+            features = features.expand(len(self.seeds), -1, -1)
+        if kept is not None:
+            features = features * kept
+        return torch.baddbmm(self.second_bias, gelu(torch.baddbmm(self.first_bias, features, self.first)), self.second)
+
+
+def _xavier(rows: int, columns: int, draw: torch.Generator) -> Tensor:
+    """Xavier's uniform weights (Glorot & Bengio 2010), as (rows, columns)."""
+    bound = (6 / (rows + columns)) ** 0.5
+    return (torch.rand(rows, columns, generator=draw) * 2 - 1) * bound
+
+
+def train_heads(
+    features: Tensor, labels: Tensor, settings: ProbeSettings, seeds: Sequence[int], groups: Sequence[int] | None = None
+) -> Heads:
+    """Train a head for each seed on frozen features (n, width) with labels (n,); the loss is mean cross-entropy.
+
+    `groups`: how many rows each text has, in order (a text's words stand together in a batch, and `settings.batch`
+    counts texts); None: one row each. InputError when numbers do not fit together.
+    """
+    groups = [1] * len(labels) if groups is None else list(groups)
+    if not len(features) == len(labels) == sum(groups) or not len(labels):
+        found = f"{len(features)} features, {len(labels)} labels, {sum(groups)} rows in groups"
+        raise InputError(f"probing needs as many features as labels, at least one: {found}")
+    heads = Heads(features.shape[1], settings, seeds).to(features.device)
+    optimiser = torch.optim.AdamW(heads.parameters(), lr=settings.learning_rate, weight_decay=0.0)
+    draws = [torch.Generator().manual_seed(seed + 10**6) for seed in seeds]
+    starts = torch.tensor([0, *groups]).cumsum(0)
+    for _ in range(settings.epochs):
+        orders = [torch.randperm(len(groups), generator=draw) for draw in draws]
+        for start in range(0, len(groups), settings.batch):
+            rows = [_rows(order[start : start + settings.batch], starts) for order in orders]
+            chosen, wanted = _side_by_side(rows, labels)
+            kept = _dropout_masks(rows, chosen.shape[1], features.shape[1], settings.dropout, draws)
+            logits = heads(features[chosen], kept.to(features.device))
+            loss = _mean_by_seed(logits, wanted.to(features.device))
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+    return heads
+
+
+def _rows(texts: Tensor, starts: Tensor) -> Tensor:
+    """The rows of some texts."""
+    return torch.cat([torch.arange(int(starts[i]), int(starts[i + 1])) for i in texts.tolist()])
+
+
+def _side_by_side(rows: Sequence[Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Row numbers (S, most) and their labels; where a seed's batch has fewer rows, row 0 with the label IGNORED."""
+    chosen = nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=0)
+    wanted = labels[chosen].clone()
+    for i, found in enumerate(rows):
+        wanted[i, len(found) :] = IGNORED
+    return chosen, wanted
+
+
+def _dropout_masks(
+    rows: Sequence[Tensor], most: int, width: int, share: float, draws: Sequence[torch.Generator]
+) -> Tensor:
+    """Each seed's own dropout of its own rows, scaled by 1 / (1 - share)."""
+    kept = torch.zeros(len(rows), most, width)
+    for i, (found, draw) in enumerate(zip(rows, draws, strict=True)):
+        kept[i, : len(found)] = (torch.rand(len(found), width, generator=draw) >= share) / (1 - share)
+    return kept
+
+
+def _mean_by_seed(logits: Tensor, wanted: Tensor) -> Tensor:
+    """The sum over seeds of each seed's mean loss: a seed's gradient does not depend on the others."""
+    losses = cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED, reduction="none")
+    losses = losses.view(wanted.shape)
+    return (losses.sum(1) / wanted.ne(IGNORED).sum(1).clamp(min=1)).sum()
+
+
+@torch.no_grad()
+def predict(heads: Heads, features: Tensor, batch: int = 4096) -> Tensor:
+    """Predicted classes (S, n) of features (n, width), without dropout."""
+    parts = [heads(features[start : start + batch]).argmax(-1) for start in range(0, len(features), batch)]
+    return torch.cat(parts, dim=1)
