@@ -1,0 +1,249 @@
+"""The five pretraining objectives of paper 4 as batch makers over one parallel corpus (section 2.1, Table 5).
+
+| objective | stack | reads | learns to write |
+|---|---|---|---|
+| 2-LM | double | a document with noise (BART's) | the document |
+| 2-MT | double | a sentence after its language's token | its translation, after that language's token |
+| CLM | single, causal | a document | its next tokens |
+| MLM | single | a document with masks | the masked tokens |
+| TLM | single, causal | a sentence, a language's token, its translation | the next tokens |
+
+All read the same documents (`corpora.documents`): as documents, a side at a time, or as sentence pairs.
+"""
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from xltlib.corpora.documents import LANGUAGES, Document
+from xltlib.errors import InputError, choice
+from xltlib.pretraining import pad
+
+SPECIALS = ("<pad>", "<unk>", "<s>", "</s>", "<mask>", *(f"<{code}>" for code in LANGUAGES))
+PAD, UNKNOWN, START, END, MASK = range(5)
+IGNORED = -100
+LANGUAGE_TOKEN = {code: 5 + i for i, code in enumerate(LANGUAGES)}
+"""Control tokens of the languages."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """An objective: double or single stack, whether it is causal, and whether it reads documents or sentence pairs."""
+
+    name: str
+    double: bool
+    causal: bool
+    documents: bool
+
+
+OBJECTIVES = {
+    objective.name: objective
+    for objective in (
+        Objective("2-LM", True, True, True),
+        Objective("2-MT", True, True, False),
+        Objective("CLM", False, True, True),
+        Objective("MLM", False, False, True),
+        Objective("TLM", False, True, False),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What 2-LM does to a document. BART's (Lewis et al. 2020): spans of Poisson length are each replaced by one mask
+    until `masked` of the tokens are, and sentences are permuted. As paper 4's script was released, no flag is set, which
+    in its toolkit means no masks and half of the inputs rotated (`RELEASED`)."""
+
+    masked: float = 0.3
+    span: float = 3.0
+    permuted: bool = True
+    rotated: float = 0.0
+
+
+BART, RELEASED, NONE = Noise(), Noise(0.0, 3.0, False, 0.5), Noise(0.0, 3.0, False, 0.0)
+NOISES = {"bart": BART, "released": RELEASED, "none": NONE}
+MASKED = 0.15
+"""Share of tokens that MLM predicts (Devlin et al. 2019)."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One example of an objective before noise: a document's sentences in one language, or a pair of sentences with
+    their languages; as token ids."""
+
+    sentences: tuple[tuple[int, ...], ...]
+    languages: tuple[str, ...]
+
+    @property
+    def length(self) -> int:
+        """Its tokens, specials not counted."""
+        return sum(map(len, self.sentences))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a model takes: `ids` (n, length) of the single stack or the decoder, `labels` (n, length) with IGNORED where
+    nothing is to be predicted, and `source` (n, length) of the encoder of a double stack."""
+
+    ids: Tensor
+    labels: Tensor
+    source: Tensor | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens read, padding not counted, by encoder and decoder."""
+        read = int(self.ids.ne(PAD).sum())
+        return read if self.source is None else read + int(self.source.ne(PAD).sum())
+
+
+def examples(objective: str, documents: Sequence[Document], tokenizer, limit: int = 256) -> list[Example]:
+    """The examples of an objective: each document on both sides, or each of its sentence pairs once. A document longer
+    than `limit` tokens is cut between sentences; a sentence longer than that is cut.
+
+    InputError for an unknown objective.
+    """
+    about = OBJECTIVES[choice(objective, OBJECTIVES, "objective")]
+    if not about.documents:
+        sides = [[pair[i] for document in documents for pair in document.sentences] for i in (0, 1)]
+        codes = [document.languages for document in documents for _ in document.sentences]
+        ids = [_ids(tokenizer, side, limit // 2 - 2) for side in sides]
+        return [Example(pair, code) for *pair, code in zip(*ids, codes, strict=True) for pair in [tuple(pair)]]
+    found = []
+    for document in documents:
+        for code in document.languages:
+            part: list[tuple[int, ...]] = []
+            for sentence in _ids(tokenizer, document.side(code), limit - 2):
+                if part and sum(map(len, part)) + len(sentence) > limit - 2:
+                    found.append(Example(tuple(part), (code,)))
+                    part = []
+                part.append(sentence)
+            found.append(Example(tuple(part), (code,)))
+    return found
+
+
+def _ids(tokenizer, sentences: Sequence[str], limit: int) -> list[tuple[int, ...]]:
+    rows = tokenizer(list(sentences), add_special_tokens=False)["input_ids"] if sentences else []
+    return [tuple(row[:limit]) for row in rows]
+
+
+def batch(objective: str, chosen: Sequence[Example], rng: random.Random, noise: Noise = BART) -> Batch:
+    """A batch of an objective; noise, masks and directions are drawn from `rng`."""
+    if not chosen:
+        raise InputError("a batch needs an example")
+    return MAKERS[choice(objective, OBJECTIVES, "objective")](chosen, rng, noise)
+
+
+def denoising(chosen: Sequence[Example], rng: random.Random, noise: Noise) -> Batch:
+    """2-LM: the decoder writes the document that the encoder reads with noise."""
+    rows = [[START, *sum(example.sentences, ()), END] for example in chosen]
+    return _double([noised(example.sentences, noise, rng) for example in chosen], rows)
+
+
+def translation(chosen: Sequence[Example], rng: random.Random, noise: Noise = BART) -> Batch:
+    """2-MT: each pair in a random direction. The encoder reads the source after its language's token, and the decoder
+    begins with the target language's."""
+    sources, targets = [], []
+    for example in chosen:
+        order = (0, 1) if rng.random() < 0.5 else (1, 0)
+        (source, target), (a, b) = ([side[i] for i in order] for side in (example.sentences, example.languages))
+        sources.append([LANGUAGE_TOKEN[a], *source, END])
+        targets.append([LANGUAGE_TOKEN[b], *target, END])
+    return _double(sources, targets)
+
+
+def causal(chosen: Sequence[Example], rng: random.Random, noise: Noise = BART) -> Batch:
+    """CLM: the next token of a document."""
+    return _next_token([[START, *sum(example.sentences, ()), END] for example in chosen])
+
+
+def translation_causal(chosen: Sequence[Example], rng: random.Random, noise: Noise = BART) -> Batch:
+    """TLM, the causal kind: a sentence, the control token of the other language, the translation."""
+    rows = []
+    for example in chosen:
+        order = (0, 1) if rng.random() < 0.5 else (1, 0)
+        (first, second), (_, b) = ([side[i] for i in order] for side in (example.sentences, example.languages))
+        rows.append([START, *first, LANGUAGE_TOKEN[b], *second, END])
+    return _next_token(rows)
+
+
+def masked(chosen: Sequence[Example], rng: random.Random, noise: Noise = BART) -> Batch:
+    """MLM: MASKED of the tokens are predicted; of these 80 % are replaced by <mask>, 10 % by a random token, 10 % stay.
+    A row in which chance masked nothing gets one mask."""
+    rows, labels = [], []
+    largest = max(max(max(sentence) for sentence in example.sentences) for example in chosen)
+    for example in chosen:
+        row = [START, *sum(example.sentences, ()), END]
+        places = [i for i in range(1, len(row) - 1) if rng.random() < MASKED] or [rng.randrange(1, len(row) - 1)]
+        labels.append([row[i] if i in set(places) else IGNORED for i in range(len(row))])
+        for i in places:
+            kind = rng.random()
+            row[i] = MASK if kind < 0.8 else rng.randint(len(SPECIALS), largest) if kind < 0.9 else row[i]
+        rows.append(row)
+    return Batch(pad(rows, PAD), pad(labels, IGNORED))
+
+
+MAKERS = {"2-LM": denoising, "2-MT": translation, "CLM": causal, "MLM": masked, "TLM": translation_causal}
+
+
+def _double(sources: list[list[int]], targets: list[list[int]]) -> Batch:
+    shifted = _next_token(targets)
+    return Batch(shifted.ids, shifted.labels, pad(sources, PAD))
+
+
+def _next_token(rows: list[list[int]]) -> Batch:
+    """Rows without their last token, and as labels each next one."""
+    return Batch(pad([row[:-1] for row in rows], PAD), pad([row[1:] for row in rows], IGNORED))
+
+
+# Noise ----------------------------------------------------------------------------------------------------------------
+
+
+def noised(sentences: Sequence[tuple[int, ...]], noise: Noise, rng: random.Random) -> list[int]:
+    """A document's ids with noise, between <s> and </s>."""
+    order = list(sentences)
+    if noise.permuted:
+        rng.shuffle(order)
+    ids = infilled([token for sentence in order for token in sentence], noise, rng)
+    if noise.rotated and rng.random() < noise.rotated and len(ids) > 1:
+        start = rng.randrange(len(ids))
+        ids = ids[start:] + ids[:start]
+    return [START, *ids, END]
+
+
+def infilled(ids: list[int], noise: Noise, rng: random.Random) -> list[int]:
+    """Text infilling: spans whose length is drawn from a Poisson distribution become one mask each, until the share
+    `noise.masked` of the tokens is gone; a span of length 0 puts a mask between two tokens."""
+    left, found = round(noise.masked * len(ids)), list(ids)
+    open_places = set(range(len(ids)))
+    spans: list[tuple[int, int]] = []
+    for _ in range(10 * len(ids)):
+        if left <= 0:
+            break
+        size = min(poisson(noise.span, rng), left)
+        start = rng.randrange(len(ids) - size + 1) if size <= len(ids) else 0
+        inside = set(range(start, start + size)) or {start}
+        if not inside <= open_places:
+            continue
+        open_places -= inside | {start - 1, start + size}  # masks do not touch
+        spans.append((start, size))
+        left -= size
+    for start, size in sorted(spans, reverse=True):
+        found[start : start + size] = [MASK]
+    return found
+
+
+def poisson(mean: float, rng: random.Random) -> int:
+    """A Poisson number (Knuth 1969: products of uniform numbers)."""
+    limit, count, product = math.exp(-mean), 0, rng.random()
+    while product > limit:
+        count, product = count + 1, product * rng.random()
+    return count
+
+
+def to(made: Batch, device: str | torch.device) -> Batch:
+    """The batch on a device."""
+    return Batch(made.ids.to(device), made.labels.to(device), None if made.source is None else made.source.to(device))
