@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 from refusals import refused
@@ -66,10 +66,8 @@ def test_all_objectives_read_the_same_tokens():
 def test_clm_predicts_the_next_token_of_a_document():
     found, rows, _ = made("CLM")
     first = [START, *rows[0].sentences[0], *rows[0].sentences[1], END]
-    assert (
-        found.ids[0].tolist()[: len(first) - 1] == first[:-1]
-        and found.labels[0].tolist()[: len(first) - 1] == first[1:]
-    )
+    read, wanted = (row[0].tolist()[: len(first) - 1] for row in (found.ids, found.labels))
+    assert read == first[:-1] and wanted == first[1:]
     assert found.source is None and found.tokens == int(found.ids.ne(PAD).sum())
     assert (found.labels.eq(IGNORED) == found.ids.eq(PAD)).all()
 
@@ -130,7 +128,7 @@ def test_infilling_replaces_spans_by_one_mask_each():
         kept = [token for token in found if token != MASK]
         assert len(ids) - len(kept) == round(0.3 * len(ids))
         assert kept == sorted(kept)  # what is left stands in order
-        assert not any(a == b == MASK for a, b in zip(found, found[1:], strict=False))
+        assert not any(a == b == MASK for a, b in pairwise(found))
     assert infilled([20], BART, rng) in ([20], [MASK]) and infilled(ids, NONE, rng) == ids
 
 

@@ -55,8 +55,8 @@ OBJECTIVES = {
 @dataclass(frozen=True)
 class Noise:
     """What 2-LM does to a document. BART's (Lewis et al. 2020): spans of Poisson length are each replaced by one mask
-    until `masked` of the tokens are, and sentences are permuted. As paper 4's script was released, no flag is set, which
-    in its toolkit means no masks and half of the inputs rotated (`RELEASED`)."""
+    until `masked` of the tokens are, and sentences are permuted. Paper 4's released script sets no flag, which in its
+    toolkit means no masks and half of the inputs rotated (`RELEASED`)."""
 
     masked: float = 0.3
     span: float = 3.0
