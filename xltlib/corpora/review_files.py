@@ -7,7 +7,7 @@ Neither has upstream splits: `shuffled_split` makes them. Rows that cannot be us
 import csv
 import io
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -47,10 +47,9 @@ def ar_res_reviews(folder: Path) -> Kept:
     left are none or all of one class.
     """
     path = Path(folder) / "datasets" / "RES1.csv"
-    records = _records(path, RES1_REMEDY)
-    header = next(records, [])
+    header, *records = _records(path, RES1_REMEDY)
     where = [_place(header, name, path, RES1_REMEDY) for name in RES1_COLUMNS[:2]]
-    read = []
+    read: list[tuple[int, Example | str]] = []
     for row, cells in enumerate(records, 2):
         polarity, text = _picked(cells, where, len(header), path, row, RES1_REMEDY)
         read.append((row, _restaurant_review(polarity.strip(), text.strip(), path, row)))
@@ -81,7 +80,7 @@ def shuffled_split(examples: Sequence[Row], split: str, seed: int = 0) -> list[R
 
     For one seed the three are disjoint and complete. What stands in the examples twice may stand in two splits
     (`guards.duplicates` counts it), and so may what one author wrote. InputError: unknown split, or fewer than ten
-    examples, of which no split would be sure of one.
+    examples, of which a split might get none.
     """
     start, stop = SPLITS[choice(split, SPLITS, "split")]
     if len(examples) < TENTHS:
@@ -102,17 +101,17 @@ def _restaurant_review(polarity: str, text: str, path: Path, row: int) -> Exampl
     return Example(text, RES1_POLARITIES[polarity], "ar") if text else EMPTY_REASON
 
 
-def _records(path: Path, remedy: str) -> Iterator[list[str]]:
+def _records(path: Path, remedy: str) -> list[list[str]]:
     """The records of a CSV file; blank lines between them are skipped."""
     text = read_text(path, remedy)
     if not text.strip():
         raise InputError(f"{path}: the file is empty; {remedy}")
-    row = 0
+    records: list[list[str]] = []
     try:
-        for row, cells in enumerate(filter(None, csv.reader(io.StringIO(text, newline=""), strict=True)), 1):
-            yield cells
+        records.extend(cells for cells in csv.reader(io.StringIO(text, newline=""), strict=True) if cells)
     except csv.Error as error:
-        raise InputError(f"{path}, row {row + 1}: not CSV ({error}); {remedy}") from None
+        raise InputError(f"{path}, row {len(records) + 1}: not CSV ({error}); {remedy}") from None
+    return records
 
 
 def _place(header: Sequence[str], name: str, path: Path, remedy: str) -> int:

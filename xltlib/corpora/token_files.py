@@ -21,7 +21,7 @@ UD_SPLITS = {"train": "train", "validation": "dev", "test": "test"}
 UD_COLUMNS = 10
 MULTICONER_COLUMNS = 4
 
-SPAN = re.compile(r"([1-9][0-9]*)-([1-9][0-9]*)")
+SPAN = re.compile(r"([1-9][0-9]{0,5})-([1-9][0-9]{0,5})")
 """The id of a multiword token: 3-4."""
 EMPTY_NODE = re.compile(r"[0-9]+\.[1-9][0-9]*")
 TREEBANK_FILE = re.compile(r"([a-z]{2,3})_[^/]*ud-[a-z]+\.conllu")
@@ -157,9 +157,9 @@ def _syntactic_words(block: list[Line], path: Path) -> Pairs | str:
         cells = _cells(line, "\t", UD_COLUMNS, f"{path}, row {row}", UD_REMEDY)
         if EMPTY_NODE.fullmatch(cells[0]):
             continue
-        span = SPAN.fullmatch(cells[0])
-        if (span[1] if span else cells[0]) != str(len(pairs) + 1):
-            raise InputError(f"{path}, row {row}: id {cells[0]!r} where {len(pairs) + 1} is next; {UD_REMEDY}")
+        span, due = SPAN.fullmatch(cells[0]), len(pairs) + 1
+        if (span[1] if span else cells[0]) != str(due) or (span and int(span[2]) < due):
+            raise InputError(f"{path}, row {row}: id {cells[0]!r} where {due} is due; {UD_REMEDY}")
         if span:
             promised = int(span[2])
         else:
