@@ -116,7 +116,7 @@ def _records(path: Path, remedy: str) -> list[list[str]]:
 
 def _place(header: Sequence[str], name: str, path: Path, remedy: str) -> int:
     if name not in header:
-        raise InputError(f"{path}, row 1: no column {name!r}; there are: {', '.join(header)}; {remedy}")
+        raise InputError(f"{path}, row 1: no column {name!r}; there are: {', '.join(map(repr, header))}; {remedy}")
     return list(header).index(name)
 
 

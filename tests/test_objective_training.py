@@ -1,0 +1,94 @@
+"""Pretraining of paper 4's models: equal tokens, the same numbers after a kill, one tokenizer for all."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from refusals import refused
+
+from xltlib import objective_training
+from xltlib.corpora import documents
+from xltlib.objective_training import RECIPES, ObjectiveRecipe, Reading, build_tokenizer, pretrain, tokenizer_lines
+from xltlib.objectives import LANGUAGE_TOKEN, OBJECTIVES, SPECIALS
+from xltlib.pretraining import Training
+
+SMALL = ObjectiveRecipe(
+    "CLM", tokens=9000, batch=500, drafts=40, width=16, layers=2, heads=2, vocabulary=600, warmup=2, limit=64,
+    evaluate_every=4, bfloat16=False,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_reviews(monkeypatch):
+    """Documents of statements alone."""
+    monkeypatch.setattr(documents, "DIALS", replace(documents.DIALS, reviews=0.0))
+    documents.documents.cache_clear()
+    yield
+    documents.documents.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    """A small shared tokenizer."""
+    before = documents.DIALS
+    documents.DIALS = replace(before, reviews=0.0)
+    made = build_tokenizer(tmp_path_factory.mktemp("tokenizer"), 600, tokenizer_lines(40))
+    documents.DIALS = before
+    documents.documents.cache_clear()
+    return made
+
+
+def test_the_tokenizer_has_the_special_tokens_first(tokenizer):
+    assert tokenizer.convert_ids_to_tokens(list(range(len(SPECIALS)))) == list(SPECIALS)
+    assert tokenizer.convert_tokens_to_ids("<zh>") == LANGUAGE_TOKEN["zh"]
+    assert (
+        tokenizer.decode(tokenizer("Anna visited Omar.", add_special_tokens=False)["input_ids"]) == "Anna visited Omar."
+    )
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_reads_its_tokens_and_no_more(objective, tokenizer):
+    reading = Reading(replace(SMALL, objective=objective), tokenizer)
+    read = reading.plan()
+    assert read == sorted(read) and SMALL.tokens - 2 * 3 * SMALL.batch < read[-1] <= SMALL.tokens
+    again = [batch.tokens for batch, _ in zip(reading.batches(), read, strict=False)]
+    assert sum(again) == read[-1]
+
+
+def test_batches_from_a_later_step_are_the_same(tokenizer):
+    reading = Reading(replace(SMALL, objective="2-LM"), tokenizer)
+    steps = [batch for batch, _ in zip(reading.batches(), range(30), strict=False)]
+    later = next(reading.batches(23))
+    assert torch.equal(steps[23].source, later.source) and torch.equal(steps[23].labels, later.labels)
+
+
+@pytest.mark.parametrize("objective", ["2-MT", "MLM"])
+def test_a_killed_training_goes_on_with_the_same_numbers(objective, tokenizer, tmp_path, monkeypatch):
+    recipe = replace(SMALL, objective=objective)
+    whole, facts = pretrain(tmp_path / "a", recipe, tokenizer, tmp_path / "a.safetensors")
+    real = Training._save
+
+    def dies(self):
+        real(self)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Training, "_save", dies)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(tmp_path / "b", recipe, tokenizer, tmp_path / "b.safetensors")
+    monkeypatch.setattr(Training, "_save", real)
+    resumed, again = pretrain(tmp_path / "b", recipe, tokenizer, tmp_path / "b.safetensors")
+    assert all(torch.equal(p, q) for p, q in zip(whole.parameters(), resumed.parameters(), strict=True))
+    assert {k: v for k, v in facts.items() if k != "minutes"} == {k: v for k, v in again.items() if k != "minutes"}
+    assert facts["tokens"] <= recipe.tokens and facts["curve"]
+
+
+def test_another_seed_is_another_model(tokenizer, tmp_path):
+    recipe = replace(SMALL, tokens=2000)
+    made = [pretrain(tmp_path, replace(recipe, seed=seed), tokenizer, tmp_path / f"{seed}.st")[0] for seed in (1, 2)]
+    assert not torch.equal(made[0].shared.weight, made[1].shared.weight)
+
+
+def test_recipes_are_equal_but_for_the_objective(tokenizer):
+    assert len(RECIPES) == 5 and len({replace(recipe, objective="CLM") for recipe in RECIPES.values()}) == 1
+    refused(lambda: Reading(replace(SMALL, tokens=10), tokenizer).plan(), "less than one batch")
+    assert objective_training.with_seed(SMALL, 3).seed == 3

@@ -1,0 +1,137 @@
+"""Pretraining paper 4's models under equal conditions: one tokenizer, one corpus, the same number of tokens read."""
+
+import itertools
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from xltlib import objectives, pretraining, stacks
+from xltlib.corpora.documents import documents
+from xltlib.errors import InputError
+from xltlib.objectives import NOISES, OBJECTIVES, SPECIALS, Batch
+from xltlib.stacks import Stack, StackSettings
+
+
+@dataclass(frozen=True)
+class ObjectiveRecipe:
+    """The settings of one model's pretraining. `tokens`: read in all, padding not counted, by encoder and decoder
+    together: training stops when they are used up, so that all objectives read as much. `batch`: tokens of text in a
+    batch; `drafts`: documents before pairs are assigned. `noise`: of 2-LM (`objectives.NOISES`). Other fields as in
+    `pretraining.Recipe`."""
+
+    objective: str
+    seed: int = 1
+    tokens: int = 12_000_000
+    batch: int = 3000
+    drafts: int = 30000
+    learning_rate: float = 1e-3
+    warmup: int = 300
+    width: int = 128
+    layers: int = 6
+    heads: int = 4
+    vocabulary: int = 6000
+    pre_norm: bool = True
+    noise: str = "bart"
+    limit: int = 256
+    evaluate_every: int = 200
+    bfloat16: bool = True
+
+    @property
+    def settings(self) -> StackSettings:
+        """The model's sizes."""
+        return StackSettings(self.width, self.layers, self.heads, self.vocabulary, 2 * self.limit, self.pre_norm)
+
+
+RECIPES = {f"mini-{name.lower()}": ObjectiveRecipe(name) for name in OBJECTIVES}
+"""The shipped models, one pretraining seed each; other seeds are trained for the reference."""
+
+
+def with_seed(recipe: ObjectiveRecipe, seed: int) -> ObjectiveRecipe:
+    """The same recipe with another pretraining seed: other first weights, batches, masks and directions."""
+    return replace(recipe, seed=seed)
+
+
+def build_tokenizer(folder: Path, vocabulary: int, lines: list[str]) -> PreTrainedTokenizerFast:
+    """A Unigram tokenizer made from lines, with SPECIALS first; shared by all five models."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+    spm = pretraining.train_sentencepiece(folder, lines, vocabulary)
+    (folder / "sentencepiece.bpe.model").unlink()
+    pieces = [(spm.id_to_piece(i), spm.get_score(i)) for i in range(spm.get_piece_size())]
+    pieces = [pair for i, pair in enumerate(pieces) if not spm.is_control(i) and not spm.is_unknown(i)]
+    tokenizer = Tokenizer(models.Unigram([(s, 0.0) for s in SPECIALS] + pieces, unk_id=objectives.UNKNOWN))
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", bos_token="<s>", eos_token="</s>",
+        mask_token="<mask>", additional_special_tokens=list(SPECIALS[5:]), model_max_length=512,
+    )  # fmt: skip
+    fast.save_pretrained(folder)
+    return fast
+
+
+def tokenizer_lines(drafts: int) -> list[str]:
+    """The sentences of the pretraining documents, both sides: what the vocabulary is made from."""
+    return [text for document in documents("pretraining", drafts) for pair in document.sentences for text in pair]
+
+
+class Reading:
+    """The batches of an objective, the same for the same recipe: order, noise, masks and directions depend on seed and
+    step alone."""
+
+    def __init__(self, recipe: ObjectiveRecipe, tokenizer):
+        found = documents("pretraining", recipe.drafts)
+        self.recipe, self.examples = recipe, objectives.examples(recipe.objective, found, tokenizer, recipe.limit)
+
+    def batches(self, first: int = 0) -> Iterator[Batch]:
+        """Endless batches from step `first` on."""
+        lengths = [example.length for example in self.examples]
+        order = pretraining.token_batches(lengths, self.recipe.batch, self.recipe.seed, first)
+        for step in itertools.count(first):
+            rng = random.Random(self.recipe.seed * 10**6 + step)
+            chosen = [self.examples[i] for i in next(order)]
+            yield objectives.batch(self.recipe.objective, chosen, rng, NOISES[self.recipe.noise])
+
+    def plan(self) -> list[int]:
+        """Tokens read up to each step; as many steps as the recipe's tokens allow, at least one."""
+        read = list(itertools.takewhile(
+            lambda total: total <= self.recipe.tokens, itertools.accumulate(batch.tokens for batch in self.batches())
+        ))  # fmt: skip
+        if not read:
+            raise InputError(f"{self.recipe.tokens} tokens are less than one batch: raise tokens or lower batch")
+        return read
+
+
+def pretrain(folder: Path, recipe: ObjectiveRecipe, tokenizer, state: Path) -> tuple[Stack, dict]:
+    """Pretrain a model until its tokens are used up; the model in evaluation mode, and the facts for its card.
+
+    AdamW, warm-up, then a line down to a twentieth of the rate. What is killed goes on from `state`, with the same
+    numbers.
+    """
+    torch.manual_seed(recipe.seed)
+    model = Stack(recipe.objective, replace(recipe.settings, vocabulary=len(tokenizer)))
+    reading = Reading(recipe, tokenizer)
+    read = reading.plan()
+    how = pretraining.Recipe(
+        steps=0, cooldown=len(read), learning_rate=recipe.learning_rate, tokens=recipe.batch, bitext=0,
+        warmup=recipe.warmup, seed=recipe.seed, evaluate_every=recipe.evaluate_every, bfloat16=recipe.bfloat16,
+    )  # fmt: skip
+    training = pretraining.Training(model.train(), how, state)
+    batches = reading.batches(training.step)
+
+    def evaluate(step: int) -> bool:
+        loss = round(float(np.mean(training.losses[-100:])), 4)
+        training.curve.append({"step": step, "tokens": read[step - 1], "loss": loss})
+        print(json.dumps({"name": folder.name, "minutes": training.minutes()} | training.curve[-1]), flush=True)
+        return False
+
+    training.run(lambda: model.loss(next(batches)), evaluate)
+    facts = {"minutes": training.minutes(), "steps": training.step, "tokens": read[-1], "size": stacks.size(model)}
+    facts |= {"loss": round(float(np.mean(training.losses[-100:])), 3), "curve": training.curve}
+    return model.eval(), facts
