@@ -7,7 +7,7 @@ import torch
 from refusals import refused
 
 from xltlib.objectives import OBJECTIVES, PAD, Example, batch
-from xltlib.stacks import POOLINGS, Stack, StackSettings, feed_forward, pooled, size
+from xltlib.stacks import POOLINGS, Stack, StackSettings, feed_forward, load, pooled, save, size
 
 SMALL = {"width": 32, "layers": 4, "heads": 2, "vocabulary": 120, "positions": 64, "dropout": 0.0}
 ROWS = [
@@ -72,6 +72,27 @@ def test_the_decoder_of_a_double_stack_is_causal_and_reads_the_source():
         changed = model(made_batch)
         made_batch.ids[0, -1] = 98
         assert torch.allclose(changed[0, :-1], model(made_batch)[0, :-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_saved_model_comes_back(objective, tmp_path):
+    model, ids = made(objective), torch.tensor([[2, 20, 21, 3]])
+    save(model, tmp_path)
+    again = load(tmp_path)
+    assert again.objective.name == objective and again.settings == model.settings
+    with torch.no_grad():
+        assert torch.allclose(model.states(ids), again.states(ids), atol=2e-2)
+    assert not again.training
+
+
+def test_a_damaged_model_is_one_line(tmp_path):
+    refused(lambda: load(tmp_path / "none"), "none", "build it again")
+    save(made("CLM"), tmp_path)
+    settings = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").write_text(settings.replace('"layers": 4', '"layers": 2'))
+    refused(lambda: load(tmp_path), "do not fit config.json")
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    refused(lambda: load(tmp_path), "can be loaded")
 
 
 def test_poolings():

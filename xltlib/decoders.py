@@ -41,10 +41,10 @@ class DecoderRecipe:
     layers: int
     learning_rate: float
     dials: DecoderDials = UNLABELLED
-    steps: int = 3400
+    steps: int = 2200
     cooldown: int = 600
     rows: int = 4
-    documents: int = 60000
+    documents: int = 45000
     warmup: int = 200
     seed: int = 1
     evaluate_every: int = 200

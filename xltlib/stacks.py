@@ -5,9 +5,13 @@ stack has half of the layers on each side; its decoder's layers also attend to t
 smaller by the rule of `feed_forward`, and all five have the same number of parameters that are no embeddings.
 """
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -132,3 +136,29 @@ def pooled(states: Tensor, ids: Tensor, pooling: str) -> Tensor:
     if pooling != "mean":
         raise InputError(f"unknown pooling {pooling!r}: use one of {', '.join(POOLINGS)}")
     return total / mask.sum(1)
+
+
+def save(model: Stack, folder: Path) -> None:
+    """Write a model's weights in half precision (safetensors) and its settings (config.json)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: p.detach().half().contiguous() for name, p in model.named_parameters()}
+    save_file(tensors, folder / "model.safetensors")
+    settings = {"objective": model.objective.name} | asdict(model.settings)
+    (folder / "config.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+
+
+def load(folder: Path) -> Stack:
+    """A saved model in evaluation mode, in float32. InputError names what is missing or does not fit."""
+    try:
+        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        model = Stack(settings.pop("objective"), StackSettings(**settings))
+        tensors = {name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}
+        missing, spare = model.load_state_dict(tensors, strict=False)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{folder}: no model of paper 4 that can be loaded ({reason}); build it again") from None
+    parameters = {name for name, _ in model.named_parameters()}
+    if spare or parameters & set(missing):
+        odd = sorted({*spare, *(parameters & set(missing))})[0]
+        raise InputError(f"{folder}: weights do not fit config.json ({odd}); build it again")
+    return model.eval()
