@@ -41,9 +41,8 @@ def tokenizer(tmp_path_factory):
 def test_the_tokenizer_has_the_special_tokens_first(tokenizer):
     assert tokenizer.convert_ids_to_tokens(list(range(len(SPECIALS)))) == list(SPECIALS)
     assert tokenizer.convert_tokens_to_ids("<zh>") == LANGUAGE_TOKEN["zh"]
-    assert (
-        tokenizer.decode(tokenizer("Anna visited Omar.", add_special_tokens=False)["input_ids"]) == "Anna visited Omar."
-    )
+    text = "Anna visited Omar."
+    assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
