@@ -1,0 +1,204 @@
+"""Paper 4's downstream runs: probing with frozen features, and fine-tuning, of models with different objectives.
+
+The unit of the comparison is the pretraining seed: heads and fine-tunings of one model share its weights. A probing run
+trains all its heads at once and has a row for each head's seed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.metrics import f1_score
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, gelu
+
+from xltlib import downstream, probing
+from xltlib.downstream import CUT, TASKS, TextItem, WordItem, first_subwords, token_scores
+from xltlib.errors import InputError
+from xltlib.objectives import END, PAD, START
+from xltlib.pretraining import pad
+from xltlib.probing import ProbeSettings
+from xltlib.stacks import Stack, pooled
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Items as a model takes them: for each text its ids, for each word the place of its first subword (None when
+    cut), all labels in order, and how many labels each item has."""
+
+    ids: tuple[tuple[int, ...], ...]
+    places: tuple[tuple[int | None, ...], ...]
+    labels: tuple[int, ...]
+    sides: int
+
+    @property
+    def kept(self) -> np.ndarray:
+        """Which labels belong to words that were not cut; all of them for texts."""
+        if not any(self.places):
+            return np.ones(len(self.labels), dtype=bool)
+        return np.array([place is not None for places in self.places for place in places])
+
+    @property
+    def groups(self) -> list[int]:
+        """How many kept labels each item has."""
+        if not any(self.places):
+            return [1] * len(self.labels)
+        return [sum(place is not None for place in places) for places in self.places]
+
+
+def encode(items: Sequence[WordItem | TextItem], tokenizer, limit: int) -> Encoding:
+    """Items as ids, <s> first and </s> last, cut at `limit` subwords, specials included. InputError for no items."""
+    if not items:
+        raise InputError("there are no items to encode")
+    words = isinstance(items[0], WordItem)
+    sides = 1 if words else len(items[0].texts)
+    texts = [item.text for item in items] if words else [text for item in items for text in item.texts]
+    found = tokenizer(
+        texts, add_special_tokens=False, return_offsets_mapping=True, truncation=True, max_length=limit - 2
+    )  # fmt: skip
+    ids = tuple((START, *row, END) for row in found["input_ids"])
+    if not words:
+        return Encoding(ids, ((),) * len(ids), tuple(item.label for item in items), sides)
+    places = []
+    for item, offsets in zip(items, found["offset_mapping"], strict=True):
+        firsts = first_subwords(offsets, item.starts)
+        places.append(tuple(None if place is None else place + 1 for place in firsts))  # <s> stands before
+    return Encoding(ids, tuple(places), tuple(label for item in items for label in item.labels), sides)
+
+
+def represent(model: Stack, encoding: Encoding, rows: Sequence[int], pooling: str) -> Tensor:
+    """The features that a head sees of some items: a word's state at its first subword, (kept words, width); or the
+    pooled states of a text, those of a pair side by side, (items, sides x width)."""
+    texts = [encoding.ids[row * encoding.sides + side] for row in rows for side in range(encoding.sides)]
+    ids = pad([list(text) for text in texts], PAD).to(next(model.parameters()).device)
+    states = model.states(ids)
+    if any(encoding.places):
+        where = [(i, place) for i, row in enumerate(rows) for place in encoding.places[row] if place is not None]
+        return states[[i for i, _ in where], [place for _, place in where]]
+    return pooled(states, ids, pooling).view(len(rows), -1)
+
+
+@torch.no_grad()
+def features(model: Stack, encoding: Encoding, pooling: str, batch: int = BATCH) -> Tensor:
+    """Frozen features of all items in order, computed once, float32. Items of like length share a batch, but for
+    "sum with pads", where company counts: there they stand in order, as released."""
+    model.eval()
+    n = len(encoding.ids) // encoding.sides
+    length = lambda i: max(len(encoding.ids[i * encoding.sides + side]) for side in range(encoding.sides))  # noqa: E731
+    order = list(range(n)) if pooling == "sum with pads" else sorted(range(n), key=length)
+    parts: list[Tensor] = [torch.empty(0)] * n
+    for start in range(0, n, batch):
+        rows = order[start : start + batch]
+        made = represent(model, encoding, rows, pooling).float().cpu()
+        for row, part in zip(rows, made.split([encoding.groups[row] for row in rows]), strict=True):
+            parts[row] = part
+    return torch.cat(parts)
+
+
+def kept_labels(encoding: Encoding) -> Tensor:
+    """Labels of what has features."""
+    return torch.tensor(np.asarray(encoding.labels)[encoding.kept])
+
+
+def scores(encoding: Encoding, guesses: np.ndarray, words: bool) -> dict[str, float]:
+    """Metrics of predicted classes of what has features: accuracy and macro-F1; of words also the accuracy with cut
+    words as errors, and the share that was cut."""
+    truth = np.asarray(encoding.labels)
+    if not words:
+        macro = f1_score(truth, guesses, average="macro", zero_division=0)
+        return {"accuracy": float((truth == guesses).mean()), "f1_macro": float(macro)}
+    every = np.full(len(truth), CUT)
+    every[encoding.kept] = guesses
+    found = token_scores(truth, every)
+    return {
+        "accuracy": found.accuracy, "accuracy_all": found.accuracy_all, "f1_macro": found.f1_macro,
+        "cut": found.cut / found.words,
+    }  # fmt: skip
+
+
+def probe(
+    model: Stack, task: str, sets: dict[str, Encoding], settings: ProbeSettings, seeds: Sequence[int], pooling: str
+) -> list[dict]:
+    """Train heads on frozen features of `sets["train"]` and score them on the other sets: a row for each head's seed,
+    set and metric."""
+    found = {name: features(model, encoding, pooling) for name, encoding in sets.items()}
+    train = sets["train"]
+    heads = probing.train_heads(found["train"], kept_labels(train), settings, seeds, train.groups)
+    rows = []
+    for name, encoding in sets.items():
+        if name != "train":
+            for seed, guesses in zip(seeds, probing.predict(heads, found[name]).numpy(), strict=True):
+                rows += _rows(scores(encoding, guesses, TASKS[task].words), name, seed, len(encoding.labels))
+    return rows
+
+
+class Tuned(nn.Module):
+    """A model with a head of the same form as in probing, all of it trained."""
+
+    def __init__(self, model: Stack, settings: ProbeSettings, sides: int, seed: int, pooling: str):
+        super().__init__()
+        heads = probing.Heads(sides * model.settings.width, settings, (seed,))
+        self.model, self.pooling, self.dropout = model, pooling, nn.Dropout(settings.dropout)
+        self.first, self.second = nn.Parameter(heads.first[0].detach()), nn.Parameter(heads.second[0].detach())
+        self.first_bias, self.second_bias = (
+            nn.Parameter(bias[0, 0].detach()) for bias in (heads.first_bias, heads.second_bias)
+        )
+
+    def forward(self, encoding: Encoding, rows: Sequence[int]) -> Tensor:
+        """Logits of some items' labels."""
+        hidden = self.dropout(represent(self.model, encoding, rows, self.pooling))
+        return gelu(hidden @ self.first + self.first_bias) @ self.second + self.second_bias
+
+
+def fine_tune(
+    model: Stack, task: str, sets: dict[str, Encoding], settings: ProbeSettings, seed: int, pooling: str
+) -> list[dict]:
+    """Train model and head together for `settings.epochs` at a constant rate (AdamW, no decay), and score them on the
+    other sets. The model given is changed."""
+    torch.manual_seed(seed)
+    train = sets["train"]
+    tuned, draw = Tuned(model, settings, train.sides, seed, pooling), torch.Generator().manual_seed(seed + 10**6)
+    optimiser = torch.optim.AdamW(tuned.parameters(), lr=settings.learning_rate, weight_decay=0.0)
+    labels, groups = kept_labels(train), train.groups
+    ends = np.cumsum([0, *groups])
+    for _ in range(settings.epochs):
+        tuned.train()
+        order = torch.randperm(len(groups), generator=draw).tolist()
+        for start in range(0, len(order), settings.batch):
+            rows = order[start : start + settings.batch]
+            wanted = torch.cat([labels[ends[row] : ends[row + 1]] for row in rows])
+            loss = cross_entropy(tuned(train, rows), wanted)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+    tuned.eval()
+    found = []
+    for name, encoding in sets.items():
+        if name != "train":
+            found += _rows(
+                scores(encoding, guessed(tuned, encoding), TASKS[task].words), name, seed, len(encoding.labels)
+            )
+    return found
+
+
+@torch.no_grad()
+def guessed(tuned: Tuned, encoding: Encoding, batch: int = BATCH) -> np.ndarray:
+    """Predicted classes of all that has features, in order."""
+    n = len(encoding.ids) // encoding.sides
+    parts = [tuned(encoding, range(start, min(n, start + batch))).argmax(-1) for start in range(0, n, batch)]
+    return torch.cat(parts).cpu().numpy()
+
+
+def _rows(values: dict[str, float], name: str, seed: int, n: int) -> list[dict]:
+    return [
+        {"split": name, "head_seed": seed, "metric": metric, "value": value, "n": n, "n_effective": n}
+        for metric, value in values.items()
+    ]
+
+
+def sets_of(task: str, code: str, tokenizer, limit: int, sizes: dict[str, int]) -> dict[str, Encoding]:
+    """The encoded train, validation and test items of a task and language, in these sizes."""
+    return {split: encode(downstream.items(task, code, split, size), tokenizer, limit) for split, size in sizes.items()}
