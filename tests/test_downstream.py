@@ -41,8 +41,9 @@ def test_splits_share_no_text():
 def test_inference_and_sentiment_have_texts_and_labels():
     pair = items("nli", "ar", "validation", 9)[0]
     assert len(pair.texts) == 2 and 0 <= pair.label < 3
-    review = items("sentiment", "zh", "validation", 5)
-    assert len(review[0].texts) == 1 and {item.label for item in review} <= set(range(5))
+    for code in LANGUAGES:
+        reviews = items("sentiment", code, "validation", 50)
+        assert len(reviews[0].texts) == 1 and {item.label for item in reviews} == set(range(5))
 
 
 def test_unknown_names_are_refused():

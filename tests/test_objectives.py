@@ -213,6 +213,14 @@ def test_pairs_are_even_and_documents_are_parallel(no_reviews):
         assert a < b and len(document.side(a)) == len(document.side(b)) >= 3
 
 
+def test_everyday_documents_hold_reviews_in_all_six_languages():
+    found = [d for d in documents.drafts("validation", 200) if d.kind == "reviews"]
+    assert found and {code for draft in found for code in draft.available} == set(LANGUAGES)
+    for draft in found[:20]:
+        sides = {code: documents.written(draft, code, "validation") for code in draft.available}
+        assert {len(side) for side in sides.values()} == {len(draft.contents)}
+
+
 def test_splits_share_no_statement(no_reviews):
     seen = {
         split: {piece[1] for d in documents.drafts(split, 200) for piece in d.contents if piece[0] == "statement"}
