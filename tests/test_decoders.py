@@ -5,7 +5,6 @@ import random
 import re
 
 import pytest
-import torch
 from models_for_tests import decoder_folder
 
 from xltlib import decoders, text_tasks
@@ -98,17 +97,17 @@ def test_sizes_are_as_named():
     for name, recipe in RECIPES.items():
         millions = decoders.size(decoders.small_llama(4000, recipe)) / 1e6
         assert millions == pytest.approx(float(re.search(r"-([\d.]+)m", name)[1]), rel=0.1)
-    assert len({(r.tokens, r.documents, r.seed, r.vocabulary) for r in RECIPES.values()}) == 1
+    assert len({(r.batch, r.steps, r.documents, r.seed, r.vocabulary) for r in RECIPES.values()}) == 1
 
 
 SMALL = DecoderRecipe(
-    width=16, layers=1, learning_rate=1e-2, steps=4, cooldown=2, rows=1, documents=8, warmup=2, evaluate_every=2,
+    width=16, layers=1, learning_rate=1e-2, steps=4, cooldown=2, batch=300, documents=30, warmup=2, evaluate_every=2,
     vocabulary=900, bfloat16=False,
 )  # fmt: skip
 
 
 def test_training_resumes_with_the_same_numbers(tmp_path, monkeypatch):
-    monkeypatch.setattr(decoders, "ROW", 128)
+    monkeypatch.setattr(decoders, "LONGEST", 128)
     monkeypatch.setattr(decoders, "tokenizer_lines", lambda: list(itertools.islice(documents(DecoderDials()), 200)))
     whole = decoders.train_decoder(tmp_path / "a", SMALL, tmp_path / "a.safetensors")
     real = Training._save
@@ -128,9 +127,11 @@ def test_training_resumes_with_the_same_numbers(tmp_path, monkeypatch):
     assert files[0] == files[1]
 
 
-def test_packed_rows_are_full(monkeypatch):
-    monkeypatch.setattr(decoders, "ROW", 64)
+def test_documents_are_rows_of_their_own(monkeypatch):
+    monkeypatch.setattr(decoders, "LONGEST", 64)
     tokenizer = load_tokenizer(str(decoder_folder()))
-    rows = decoders.packed(tokenizer, SMALL)
-    assert rows.shape[1] == 64 and rows.dtype == torch.int32 and len(rows) > 3
-    assert rows.flatten()[0] == tokenizer.bos_token_id and (rows == tokenizer.eos_token_id).any()
+    rows = decoders.rows_of(tokenizer, SMALL)
+    assert len(rows) == SMALL.documents and max(map(len, rows)) == 64
+    assert all(row[0] == tokenizer.bos_token_id and row.count(tokenizer.bos_token_id) == 1 for row in rows)
+    whole = [row for row in rows if len(row) < 64]
+    assert whole and all(row[-1] == tokenizer.eos_token_id for row in whole)

@@ -19,13 +19,14 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from xltlib import pretraining
 from xltlib.corpora.decoder_texts import DecoderDials, documents, parallel, plain, solved
 from xltlib.corpora.problems import PROBLEM_LANGUAGES
+from xltlib.lora import IGNORED
 from xltlib.self_translation import MARKS, TICK
 
 SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
 SYMBOLS = ("\n", TICK, *MARKS)
 """Tokens of their own, so that a closing backtick ends a translation and marks stay whole."""
-ROW = 1024
-"""Tokens in a row of the packed documents: room for nine pairs."""
+LONGEST = 1024
+"""Tokens of a document that are read: room for nine pairs."""
 
 
 UNLABELLED, LABELLED = DecoderDials(), DecoderDials(target_labels=0.1)
@@ -34,8 +35,9 @@ UNLABELLED, LABELLED = DecoderDials(), DecoderDials(target_labels=0.1)
 
 @dataclass(frozen=True)
 class DecoderRecipe:
-    """The settings of one decoder's pre-training; fields as in `pretraining.Recipe`. `rows` of ROW tokens make a batch;
-    `documents` of them are packed, one after the other, and read again from the start when they are used up."""
+    """The settings of one decoder's pre-training; fields as in `pretraining.Recipe`. `batch` is the budget of a batch in
+    tokens, padding counted: documents of like length, each read from its start, so that no text sees another one.
+    `documents` of them are read again in another order when they are used up."""
 
     width: int
     layers: int
@@ -43,18 +45,13 @@ class DecoderRecipe:
     dials: DecoderDials = UNLABELLED
     steps: int = 2200
     cooldown: int = 600
-    rows: int = 4
+    batch: int = 4096
     documents: int = 45000
     warmup: int = 200
     seed: int = 1
     evaluate_every: int = 200
     vocabulary: int = 4000
     bfloat16: bool = True
-
-    @property
-    def tokens(self) -> int:
-        """Tokens read in all."""
-        return (self.steps + self.cooldown) * self.rows * ROW
 
 
 RECIPES = {
@@ -70,7 +67,7 @@ def small_llama(vocabulary: int, recipe: DecoderRecipe) -> LlamaForCausalLM:
     """An untrained Llama of this recipe's size; input and output embeddings are one matrix."""
     return LlamaForCausalLM(LlamaConfig(
         vocab_size=vocabulary, hidden_size=recipe.width, intermediate_size=3 * recipe.width,
-        num_hidden_layers=recipe.layers, num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=2 * ROW,
+        num_hidden_layers=recipe.layers, num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=2 * LONGEST,
         tie_word_embeddings=True, pad_token_id=0, bos_token_id=2, eos_token_id=3,
     ))  # fmt: skip
 
@@ -117,21 +114,18 @@ def build_tokenizer(folder: Path, vocabulary: int, lines: list[str]) -> PreTrain
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 2)])
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", bos_token="<s>", eos_token="</s>",
-        model_max_length=2 * ROW, clean_up_tokenization_spaces=False,
+        model_max_length=2 * LONGEST, clean_up_tokenization_spaces=False,
     )  # fmt: skip
     fast.save_pretrained(folder)
     return fast
 
 
-def packed(tokenizer, recipe: DecoderRecipe) -> torch.Tensor:
-    """The documents' ids, each from <s> to </s>, one after the other, as (rows, ROW)."""
-    ids: list[int] = []
-    needed = recipe.tokens + ROW
-    texts = itertools.islice(documents(recipe.dials), recipe.documents)
-    while len(ids) < needed and (chunk := list(itertools.islice(texts, 1000))):
-        for row in tokenizer(chunk)["input_ids"]:
-            ids += [*row, tokenizer.eos_token_id]
-    return torch.tensor(ids[: len(ids) // ROW * ROW], dtype=torch.int32).view(-1, ROW)
+def rows_of(tokenizer, recipe: DecoderRecipe) -> list[list[int]]:
+    """The documents' ids, each from <s> to </s>, cut at LONGEST."""
+    texts, rows = itertools.islice(documents(recipe.dials), recipe.documents), []
+    while chunk := list(itertools.islice(texts, 1000)):
+        rows += [[*row, tokenizer.eos_token_id][:LONGEST] for row in tokenizer(chunk)["input_ids"]]
+    return rows
 
 
 def train_decoder(folder: Path, recipe: DecoderRecipe, state: Path) -> dict:
@@ -139,14 +133,18 @@ def train_decoder(folder: Path, recipe: DecoderRecipe, state: Path) -> dict:
     torch.manual_seed(recipe.seed)
     tokenizer = build_tokenizer(folder, recipe.vocabulary, tokenizer_lines())
     training = pretraining.Training(small_llama(len(tokenizer), recipe), recipe, state)
-    model, data = training.model.train(), packed(tokenizer, recipe)
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(recipe.seed))
+    model, rows = training.model.train(), rows_of(tokenizer, recipe)
+    lengths = list(map(len, rows))
+    order = list(itertools.islice(pretraining.token_batches(lengths, recipe.batch, recipe.seed), training.stop))
 
     def loss_of() -> torch.Tensor:
-        start = training.step * recipe.rows
-        rows = data[order[[i % len(order) for i in range(start, start + recipe.rows)]]].long()
-        logits = model(rows[:, :-1], use_cache=False).logits
-        return cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten())
+        ids = pretraining.pad([rows[i] for i in order[training.step]], IGNORED)
+        seen, wanted = ids[:, :-1], ids[:, 1:]
+        hidden = model.model(
+            seen.clamp(min=0), use_cache=False
+        ).last_hidden_state  # padding stands last: nothing sees it
+        real = wanted != IGNORED
+        return cross_entropy(model.lm_head(hidden[real]), wanted[real])
 
     def evaluate(step: int) -> bool:
         training.curve.append({"step": step, "loss": round(float(np.mean(training.losses[-100:])), 4)})
@@ -154,7 +152,8 @@ def train_decoder(folder: Path, recipe: DecoderRecipe, state: Path) -> dict:
         return False
 
     training.run(loss_of, evaluate)
-    facts = {"minutes": training.minutes(), "steps": training.step, "tokens": recipe.tokens, "size": size(model)}
-    facts |= {"loss": round(float(np.mean(training.losses[-100:])), 3), "rows": len(data), "curve": training.curve}
+    read = sum(lengths[i] for batch in order for i in batch)
+    facts = {"minutes": training.minutes(), "steps": training.step, "tokens": read, "size": size(model)}
+    facts |= {"loss": round(float(np.mean(training.losses[-100:])), 3), "curve": training.curve}
     pretraining.save(model, folder)
     return facts
