@@ -35,8 +35,8 @@ UNLABELLED, LABELLED = DecoderDials(), DecoderDials(target_labels=0.1)
 
 @dataclass(frozen=True)
 class DecoderRecipe:
-    """The settings of one decoder's pre-training; fields as in `pretraining.Recipe`. `batch` is the budget of a batch in
-    tokens, padding counted: documents of like length, each read from its start, so that no text sees another one.
+    """The settings of one decoder's pre-training; fields as in `pretraining.Recipe`. `batch` is the budget of a batch
+    in tokens, padding counted: documents of like length, each read from its start, so that no text sees another one.
     `documents` of them are read again in another order when they are used up."""
 
     width: int
@@ -67,8 +67,9 @@ def small_llama(vocabulary: int, recipe: DecoderRecipe) -> LlamaForCausalLM:
     """An untrained Llama of this recipe's size; input and output embeddings are one matrix."""
     return LlamaForCausalLM(LlamaConfig(
         vocab_size=vocabulary, hidden_size=recipe.width, intermediate_size=3 * recipe.width,
-        num_hidden_layers=recipe.layers, num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=2 * LONGEST,
-        tie_word_embeddings=True, pad_token_id=0, bos_token_id=2, eos_token_id=3,
+        num_hidden_layers=recipe.layers, num_attention_heads=4, num_key_value_heads=4, tie_word_embeddings=True,
+        max_position_embeddings=2 * LONGEST, pad_token_id=0, bos_token_id=2, eos_token_id=3,
+        attn_implementation="eager",
     ))  # fmt: skip
 
 
@@ -140,9 +141,7 @@ def train_decoder(folder: Path, recipe: DecoderRecipe, state: Path) -> dict:
     def loss_of() -> torch.Tensor:
         ids = pretraining.pad([rows[i] for i in order[training.step]], IGNORED)
         seen, wanted = ids[:, :-1], ids[:, 1:]
-        hidden = model.model(
-            seen.clamp(min=0), use_cache=False
-        ).last_hidden_state  # padding stands last: nothing sees it
+        hidden = model.model(seen.clamp(min=0), use_cache=False).last_hidden_state  # padding stands last, unseen
         real = wanted != IGNORED
         return cross_entropy(model.lm_head(hidden[real]), wanted[real])
 
