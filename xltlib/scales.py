@@ -199,6 +199,51 @@ SELF_PAPER = SelfScale(
                 ("hypothesis", 256)),
     new_tokens=(("problems", 512), ("questions", 64), ("inference", 8)), limit=2048,
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ObjectiveScale:
+    """What one scale sets for paper 4's downstream runs. `pretraining_seeds`: of the reference, the unit of the
+    comparison; live there is the shipped one. `probe_rate` and `tune_rate`: one constant learning rate for all five
+    models. None means the whole split."""
+
+    name: str
+    languages: tuple[str, ...]
+    live_languages: tuple[str, ...]
+    tasks: tuple[str, ...]
+    live_tasks: tuple[str, ...]
+    train_size: int | None
+    live_size: int | None
+    validation_size: int | None
+    test_size: int | None
+    pretraining_seeds: int
+    probe_seeds: int
+    tune_seeds: int
+    epochs: int
+    batch: int
+    probe_rate: float
+    tune_rate: float
+    limit: int
+    pooling: str
+
+
+OBJECTIVE_MINI = ObjectiveScale(
+    name="mini", languages=("ar", "en", "es", "fr", "ru", "zh"), live_languages=("en", "zh"),
+    tasks=("sentiment", "ner", "pos", "nli"), live_tasks=("sentiment", "pos"), train_size=1000, live_size=300,
+    validation_size=250, test_size=500, pretraining_seeds=3, probe_seeds=5, tune_seeds=2, epochs=10, batch=32,
+    probe_rate=1e-3, tune_rate=1e-3, limit=128, pooling="mean",
+)  # fmt: skip
+OBJECTIVE_SMOKE = ObjectiveScale(**{
+    **OBJECTIVE_MINI.__dict__, "name": "smoke", "train_size": 24, "live_size": 24, "validation_size": 12,
+    "test_size": 12, "probe_seeds": 2, "tune_seeds": 1, "epochs": 1,
+})  # fmt: skip
+OBJECTIVE_PAPER = ObjectiveScale(**{
+    **OBJECTIVE_MINI.__dict__, "name": "paper", "live_languages": OBJECTIVE_MINI.languages,
+    "live_tasks": OBJECTIVE_MINI.tasks, "train_size": None, "live_size": None, "validation_size": None,
+    "test_size": None, "pretraining_seeds": 1, "tune_seeds": 5, "batch": 128, "probe_rate": 1e-4, "tune_rate": 1e-4,
+    "pooling": "sum",
+})  # fmt: skip
+OBJECTIVE_SCALES = {scale.name: scale for scale in (OBJECTIVE_SMOKE, OBJECTIVE_MINI, OBJECTIVE_PAPER)}
 SELF_SCALES = {scale.name: scale for scale in (SELF_SMOKE, SELF_MINI, SELF_PAPER)}
 MUSC_SCALES = {scale.name: scale for scale in (MUSC_SMOKE, MUSC_MINI, MUSC_PAPER)}
 SCALES = {scale.name: scale for scale in (SMOKE, MINI, PAPER)}
@@ -221,3 +266,9 @@ def self_scale(name: str) -> SelfScale:
     """The settings of a scale for paper 3; InputError names the three when it is none of them."""
     scale(name)
     return SELF_SCALES[name]
+
+
+def objective_scale(name: str) -> ObjectiveScale:
+    """The settings of a scale for paper 4; InputError names the three when it is none of them."""
+    scale(name)
+    return OBJECTIVE_SCALES[name]
