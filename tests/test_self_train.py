@@ -114,6 +114,10 @@ def test_the_external_translator_gets_lines_and_keeps_numbers(monkeypatch):
     assert found == ["A B.\nC.\n12"] and lost == {}
 
 
+def test_samples_are_the_same_for_every_size():
+    assert items("problems", "en", "samples") == items("problems", "en", "train", 1000 + SHOTS)[1000:]
+
+
 def test_unfit_specs_are_refused():
     refused(lambda: spec("smoke", "problems", "D_src", "de", 0), "none to D_src")
     refused(lambda: spec("smoke", "problems", "D_tgt", None, 0), "give a target language")

@@ -73,12 +73,12 @@ def spec(
         "translations": [signature(at, task, code, translator, decoder) for code in languages],
         **{name: getattr(s, name) for name in FROM_SCALE},
     }  # fmt: skip
-    return RunSpec(EXPERIMENT, training, VERSION, corpus_name(), fingerprint(decoder), seed, settings)
+    return RunSpec(EXPERIMENT, training, VERSION, corpus_name(at, task), fingerprint(decoder), seed, settings)
 
 
-def corpus_name() -> str:
-    """The corpus with its hash."""
-    return f"problems@{problems.problems_hash()}"
+def corpus_name(at: str, task: str) -> str:
+    """The corpus with its hash; at scale "paper" the name of the task's test set."""
+    return text_tasks.TASKS[task].title if at == "paper" else f"problems@{problems.problems_hash()}"
 
 
 @cache
@@ -95,8 +95,7 @@ def decoder_of(name: str):
 def sample_items(at: str, task: str, code: str) -> tuple[tuple[Item, Item], ...]:
     """The eight (English, target) items of the prompt: written by people in both languages, of the training split, none
     of them among the training items of any size."""
-    most = self_scale(at).train_size or problems.SIZES["train"]
-    both = (items(task, c, "train", most + SHOTS)[most:] for c in (SOURCE, code))
+    both = (items(task, c, "samples", at=at) for c in (SOURCE, code))
     return tuple(zip(*both, strict=True))
 
 
@@ -147,7 +146,7 @@ def translated(
     at: str, task: str, code: str, split: str, size: int | None, translator: str, decoder: str
 ) -> Translated:
     """English items translated field by field; an item is kept when all its fields are."""
-    english = items(task, SOURCE, split, size)
+    english = items(task, SOURCE, split, size, at)
     texts, lost = {}, {}
     for field in FIELDS[task]:
         wanted = [text for item in english for text in _texts(item, field)]
@@ -224,7 +223,7 @@ def switched(english: Sequence[Item], target: Sequence[Item], code: str) -> list
 
 def training_items(s: dict) -> list[Item]:
     """The training set of a spec's settings."""
-    english = items(s["task"], SOURCE, "train", s["train_size"])
+    english = items(s["task"], SOURCE, "train", s["train_size"], s["scale"])
     shots = [other for code in s["languages"] for _, other in sample_items(s["scale"], s["task"], code)]
     if s["training"] == "D_src":
         return [*english, *shots]
@@ -271,9 +270,10 @@ def run(spec: RunSpec) -> Result:
 
 def held_out(s: dict) -> list[tuple[str, str, list[Item]]]:
     """(split, language, items) of all that a run is tested on."""
-    found = [(split, SOURCE, list(items(s["task"], SOURCE, split, s[f"{split}_size"]))) for split in SPLITS[1:]]
+    own = lambda split, code: list(items(s["task"], code, split, s[f"{split}_size"], s["scale"]))  # noqa: E731
+    found = [(split, SOURCE, own(split, SOURCE)) for split in SPLITS[1:]]
     for code in s["languages"]:
-        found.append(("test", code, list(items(s["task"], code, "test", s["test_size"]))))
+        found.append(("test", code, own("test", code)))
         made, _ = translated(
             s["scale"], s["task"], code, "validation", s["validation_size"], s["translator"] or "self", s["decoder"]
         )

@@ -26,7 +26,7 @@ def quality_spec(at: str, task: str, code: str, translator: str = "self", decode
         "train_size": s.train_size, "test_size": s.test_size,
         "translations": [self_train.signature(at, task, code, translator, decoder)],
     }  # fmt: skip
-    return RunSpec(QUALITY, translator, VERSION, self_train.corpus_name(), fingerprint(decoder), 0, settings)
+    return RunSpec(QUALITY, translator, VERSION, self_train.corpus_name(at, task), fingerprint(decoder), 0, settings)
 
 
 def qualities(at: str) -> list[RunSpec]:
@@ -49,10 +49,11 @@ def measure(run_spec: RunSpec) -> Result:
     arguments = (s["task"], code, "train", s["train_size"], s["translator"], s["decoder"])
     made, lost = self_train.translated(s["scale"], *arguments)
     rows = [_row(code, "items kept", sum(item is not None for item in made) / len(made), len(made))]
+    english = text_tasks.items(s["task"], SOURCE, "train", len(made), s["scale"])
     for name, reasons in lost.items():
-        n = sum(len(self_train._texts(item, name)) for item in text_tasks.items(s["task"], SOURCE, "train", len(made)))
+        n = sum(len(self_train._texts(item, name)) for item in english)
         rows += [_row(code, f"{name}: {reason}", count, n) for reason, count in reasons.items()]
-    both = [text_tasks.items(s["task"], c, "test", s["test_size"]) for c in (SOURCE, code)]
+    both = [text_tasks.items(s["task"], c, "test", s["test_size"], s["scale"]) for c in (SOURCE, code)]
     texts, references = ([_one_text(item, field) for item in side] for side in both)
     outputs = self_train.raw_translations(s["scale"], s["task"], code, field, s["translator"], s["decoder"], texts)
     score, signature = bleu(outputs, references, code)

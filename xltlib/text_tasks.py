@@ -15,6 +15,7 @@ from functools import cache
 
 from xltlib.corpora import problems, questions, statement_tasks
 from xltlib.errors import InputError, choice
+from xltlib.self_translation import SHOTS
 
 RELATIONS = ("Entailment", "Neutral", "Contradiction")
 """Outputs in inference, in the order of `statement_tasks.INFERENCE`."""
@@ -84,10 +85,17 @@ class Item:
 
 
 @cache
-def items(task: str, code: str, split: str, size: int | None = None) -> tuple[Item, ...]:
-    """A task's originals in a language, of the embedded corpora; the same contents in every language, so that the
-    n-th items are translations of each other. InputError for unknown names."""
+def items(task: str, code: str, split: str, size: int | None = None, at: str = "mini") -> tuple[Item, ...]:
+    """A task's originals in a language, of the embedded corpora, or of the paper's own files at scale "paper" (see
+    `text_files`). The same contents in every language, so that the n-th items are translations of each other. Split
+    "samples" holds the eight examples of a few-shot prompt, which no other split has. InputError for unknown names."""
     choice(task, TASKS, "task")
+    if at == "paper":
+        from xltlib import text_files
+
+        return text_files.items(task, code, split, size)
+    if split == "samples":
+        return items(task, code, "train", problems.SIZES["train"] + SHOTS)[-SHOTS:]
     codes = (code, code)
     if task == "problems":
         found = problems.problems(code, split, size)
