@@ -43,11 +43,11 @@ class DecoderRecipe:
     layers: int
     learning_rate: float
     dials: DecoderDials = UNLABELLED
-    steps: int = 2200
-    cooldown: int = 600
-    batch: int = 4096
+    steps: int = 5400
+    cooldown: int = 800
+    batch: int = 2048
     documents: int = 45000
-    warmup: int = 200
+    warmup: int = 300
     seed: int = 1
     evaluate_every: int = 200
     vocabulary: int = 4000
@@ -55,10 +55,10 @@ class DecoderRecipe:
 
 
 RECIPES = {
-    "mini-llama-0.25m": DecoderRecipe(width=64, layers=5, learning_rate=3e-3),
-    "mini-llama-1m": DecoderRecipe(width=128, layers=5, learning_rate=2e-3),
-    "mini-llama-1m-labelled": DecoderRecipe(width=128, layers=5, learning_rate=2e-3, dials=LABELLED),
-    "mini-llama-4m": DecoderRecipe(width=256, layers=5, learning_rate=1e-3),
+    "mini-llama-0.25m": DecoderRecipe(width=64, layers=5, learning_rate=4e-3),
+    "mini-llama-1m": DecoderRecipe(width=128, layers=5, learning_rate=3e-3),
+    "mini-llama-1m-labelled": DecoderRecipe(width=128, layers=5, learning_rate=3e-3, dials=LABELLED),
+    "mini-llama-4m": DecoderRecipe(width=256, layers=5, learning_rate=1.5e-3),
 }
 """The decoders by name: non-embedding parameters; "labelled" has seen solved tasks in the target languages."""
 
