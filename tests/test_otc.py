@@ -124,6 +124,15 @@ def test_live_runs_are_those_of_the_grid_on_fewer_texts():
     assert PAPER.live_size is None  # the whole split
 
 
+@pytest.mark.parametrize("regime", otc.REGIMES)
+def test_a_run_trains_on_as_many_texts_as_its_spec_says(regime, capitals):
+    target = "de" if regime in ("translated-only", "original") else None
+    of = lambda size: len(otc.training_groups(otc.spec("smoke", "en", regime, 0, target=target, size=size).settings))  # noqa: E731
+    assert of(20) * 2 == of(40) == of(None)
+    steps = otc.spec("smoke", "en", "mixed", 0, match="steps", size=20).settings
+    assert otc.settings_of(steps).steps == SMOKE.epochs * -(-20 // SMOKE.batch)
+
+
 def test_the_learning_rate_trial_differs_in_the_rate_and_seed_alone(capitals):
     specs = otc_grid.learning_rates("mini", 2)
     assert len({s.id for s in specs}) == 2 * len(otc_grid.RATES)
@@ -131,7 +140,7 @@ def test_the_learning_rate_trial_differs_in_the_rate_and_seed_alone(capitals):
     assert otc.spec("mini", "en", "zero-shot", 1, learning_rate=MINI.learning_rate) == otc.spec(
         "mini", "en", "zero-shot", 1
     )
-    assert otc.settings_of(specs[0].settings, MINI).learning_rate == otc_grid.RATES[0]
+    assert otc.settings_of(specs[0].settings).learning_rate == otc_grid.RATES[0]
 
 
 def test_the_reference_grid_is_refused_at_smoke(capitals, tmp_path):
@@ -182,8 +191,8 @@ def test_gold_translations_are_the_gold_renderings_and_stay_in_their_split(capit
 def test_steps_and_rows_are_matched_to_zero_shot(capitals):
     steps = otc.spec("mini", "en", "mixed", 0, match="steps").settings
     batches = -(-MINI.train_size // MINI.batch)
-    assert otc.settings_of(steps, MINI).steps == MINI.epochs * batches
-    assert otc.settings_of(otc.spec("mini", "en", "mixed", 0).settings, MINI).steps is None
+    assert otc.settings_of(steps).steps == MINI.epochs * batches
+    assert otc.settings_of(otc.spec("mini", "en", "mixed", 0).settings).steps is None
 
 
 # Runs -----------------------------------------------------------------------------------------------------------------

@@ -177,19 +177,24 @@ def training_groups(s: dict) -> list[Group]:
     return _groups(s, "train")
 
 
+def originals_of(s: dict, code: str, split: str) -> Labelled:
+    """A language's originals of a split, as many as a spec's settings say."""
+    return labelled(scale(s["scale"]).corpus, code, split, s[f"{split}_size"])
+
+
 def _groups(s: dict, split: str) -> list[Group]:
     """Training rows, or the validation rows of the same kind: only text that the method may see."""
-    at, data = scale(s["scale"]), data_of(scale(s["scale"]), s["source"], split)
+    data = originals_of(s, s["source"], split)
     others = [code for code in s["languages"] if code != s["source"]]
     translate = translate_with(s["scale"], s["quality"]) if s["quality"] else None
     if s["regime"] == "zero-shot":
         return regimes.originals_only(data)
     if s["regime"] == "original":
-        return regimes.originals_only(data_of(at, s["target"], split))
+        return regimes.originals_only(originals_of(s, s["target"], split))
     if s["regime"] == "translated-only":
         return regimes.translated_only(data, s["target"], translate)
     if s["regime"] == "mixed-into":
-        return regimes.with_translations_into(data, [data_of(at, code, split) for code in others], translate)
+        return regimes.with_translations_into(data, [originals_of(s, code, split) for code in others], translate)
     return regimes.with_translations(data, others, translate, s["ratio"])
 
 
@@ -208,12 +213,12 @@ def run(spec: RunSpec) -> Result:
     encode = _encoder(model, at)
     groups = training_groups(s)
     if s["match"] == "rows":
-        groups = regimes.match_rows(groups, len(data_of(at, s["source"], "train")))
+        groups = regimes.match_rows(groups, len(originals_of(s, s["source"], "train")))
     data = training.as_data(groups, encode([row.text for group in groups for row in group]))
     validation = [row for group in _groups(s, "validation") for row in group]
     seen, wanted = encode([row.text for row in validation]), torch.tensor([row.label for row in validation])
     score = lambda: float((torch.from_numpy(training.predict(model, seen)).argmax(1) == wanted).float().mean())  # noqa: E731
-    losses = training.train(model, data, settings_of(s, at), spec.seed, score)
+    losses = training.train(model, data, settings_of(s), spec.seed, score)
     return test(model, encode, s, at, {"rows": len(data.labels), "steps": len(losses), "validation": score()})
 
 
@@ -224,9 +229,10 @@ def classifier(s: dict, at: Scale) -> Classifier:
     return Classifier(load_encoder(at.encoder, "eager" if fast else None), head)
 
 
-def settings_of(s: dict, at: Scale) -> Settings:
+def settings_of(s: dict) -> Settings:
     """The training loop's settings of a spec."""
-    steps = s["epochs"] * -(-len(data_of(at, s["source"], "train")) // s["batch"]) if s["match"] == "steps" else None
+    matched = s["match"] == "steps"
+    steps = s["epochs"] * -(-len(originals_of(s, s["source"], "train")) // s["batch"]) if matched else None
     contrast = {k: s[k] for k in ("contrast", "temperature", "weight", "total") if s["contrast"]}
     return Settings(epochs=s["epochs"], batch=s["batch"], learning_rate=s["learning_rate"], steps=steps, **contrast)
 
@@ -242,7 +248,7 @@ def test(model: Classifier, encode, s: dict, at: Scale, facts: dict) -> Result:
     training."""
     rows, frames = [], []
     for code in test_languages(s):
-        data = data_of(at, code, "test")
+        data = originals_of(s, code, "test")
         probabilities = training.predict(model, encode(data.texts))
         rows += evaluation.metrics(data.labels, probabilities, code)
         frames.append(evaluation.predictions(data.labels, probabilities, code))
@@ -258,7 +264,7 @@ def test(model: Classifier, encode, s: dict, at: Scale, facts: dict) -> Result:
 
 def pair_geometry(model: Classifier, encode, s: dict, at: Scale) -> list[dict]:
     """How close validation originals and their translations lie, per target language; see `geometry`."""
-    data = data_of(at, s["source"], "validation")
+    data = originals_of(s, s["source"], "validation")
     vectors = training.embeddings(model, encode(data.texts))
     translate, rows = translate_with(s["scale"], s["quality"]), []
     for target in [code for code in s["languages"] if code != s["source"]]:
@@ -281,6 +287,6 @@ def translate_for(settings: dict) -> None:
     for split in ("train", "validation"):
         _groups(settings, split)
     if settings["regime"] == "mixed":
-        data = data_of(scale(settings["scale"]), settings["source"], "validation")
+        data = originals_of(settings, settings["source"], "validation")
         for target in [code for code in settings["languages"] if code != settings["source"]]:
             translate_with(settings["scale"], settings["quality"])(list(data.texts), settings["source"], target)
