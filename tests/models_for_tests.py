@@ -106,7 +106,8 @@ def mbert_folder() -> Path:
 
 def classifier(folder: Path, seed: int = 0, **settings) -> Classifier:
     """A classifier on a checkpoint; the head's weights depend on the seed."""
-    encoder = load_encoder(str(folder))
+    torch.manual_seed(11)  # a pooler that the checkpoint lacks is drawn
+    encoder = load_encoder(str(folder), pooler=settings.get("pooler", False))
     torch.manual_seed(seed)
     return Classifier(encoder, HeadSettings(**settings)).eval()
 

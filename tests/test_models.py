@@ -232,3 +232,14 @@ def test_bfloat16_gives_nearly_the_same_and_float32_outputs(tiny_bert, frozen):
     for exact, fast in zip(*found, strict=True):
         assert not torch.equal(exact, fast)
         assert torch.allclose(exact, fast, atol=0.05 * float(exact.abs().max()))
+
+
+def test_a_pooler_of_the_checkpoint_is_kept_and_an_encoder_without_one_refused(tmp_path, tiny_bert):
+    from transformers import AutoModel
+
+    whole = AutoModel.from_pretrained(tiny_bert, add_pooling_layer=True)
+    whole.save_pretrained(tmp_path, safe_serialization=True)
+    encoder = load_encoder(str(tmp_path), pooler=True)
+    torch.testing.assert_close(encoder.pooler.dense.weight, whole.pooler.dense.weight)
+    with pytest.raises(InputError, match="needs the encoder's pooler"):
+        Classifier(load_encoder(str(tmp_path)), HeadSettings(pooler=True))

@@ -23,8 +23,8 @@ class Known:
         self.random = iter(numbers).__next__
 
 
-def model_of(**settings):
-    return pair_model(bert_folder(), **settings)
+def model_of(name="paper", **settings):
+    return pair_model(bert_folder(), pooler=PRESETS[name].pooler, **settings)
 
 
 def data_of(model):
@@ -56,9 +56,16 @@ def side_of(model, ids, alpha, level):
     """Logits and projections of one side's texts, then of its mixtures with the side in reverse."""
     plain = [model.encoder(torch.tensor([row]))[0][0].mean(0) for row in ids]
     mixed = [mixture(model.encoder, a, b, alpha, level) for a, b in zip(ids, ids[::-1], strict=True)]
-    return [(model.head(f).tolist(), model.projector(f).double()) for f in plain], [
-        (model.head(f).tolist(), model.projector(f).double()) for f in mixed
+    return [(logits(model, f), model.projector(f).double()) for f in plain], [
+        (logits(model, f), model.projector(f).double()) for f in mixed
     ]
+
+
+def logits(model, f):
+    """The classifier h: linear, as printed; behind BERT's tanh pooler, as released."""
+    if model.settings.pooler:
+        f = torch.tanh(model.encoder.pooler.dense.weight @ f + model.encoder.pooler.dense.bias)
+    return (model.head.weight @ f + model.head.bias).tolist()
 
 
 def supcon(views, labels, name):
@@ -96,7 +103,7 @@ def expected_loss(model, data, pairs, method, name) -> float:
 
 @pytest.mark.parametrize(("method", "name"), POSSIBLE)
 def test_the_loss_is_its_formula(method, name):
-    model = model_of()
+    model = model_of(name)
     data = data_of(model)
     data.labels[2 * N + 3] = 4  # an original of the target language may have another label than the source
     pairs = [data.pairs["zh"][i] for i in (3, 0, 1, 5, 10)]
@@ -109,7 +116,7 @@ def test_the_loss_is_its_formula(method, name):
 def test_frozen_layers_change_no_loss(method, name):
     losses = []
     for frozen in (0, 2):
-        model = model_of(frozen_layers=frozen)
+        model = model_of(name, frozen_layers=frozen)
         data = data_of(model)
         losses.append(pair_loss(model, data, data.pairs["de"], settings_of(method, name), Known(*ALPHAS)).item())
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)  # kept features are float16
@@ -127,20 +134,21 @@ def test_lambda_weighs_the_terms():
 
 @pytest.mark.parametrize(("method", "name"), [(m, n) for m, n in POSSIBLE if m in ("sc", "musc")])
 def test_contrast_trains_encoder_and_projector_and_not_the_head(method, name):
-    model = model_of()
+    model = model_of(name)
     data = data_of(model)
     pair_loss(model, data, data.pairs["de"], settings_of(method, name, 1.0), Known(*ALPHAS)).backward()
     for part in (model.encoder.embeddings, *model.encoder.encoder.layer, model.projector[0], model.projector[2]):
         assert all(torch.isfinite(p.grad).all() for p in part.parameters())
         assert sum(p.grad.abs().sum() for p in part.parameters()) > 0
-    assert model.head.weight.grad is None or model.head.weight.grad.abs().sum() == 0
+    unseen = [model.head.weight, *(model.encoder.pooler.parameters() if name == "released" else ())]
+    assert all(p.grad is None or p.grad.abs().sum() == 0 for p in unseen)
 
 
 def test_presets_are_what_the_documents_say():
     paper, released = PRESETS["paper"], PRESETS["released"]
-    parts = ("form", "reduction", "scale", "classification", "level", "every_language", "weight")
-    assert [getattr(paper, p) for p in parts] == ["in", "sum", 1.0, 1.0, "words", False, None]
-    assert [getattr(released, p) for p in parts] == ["out", "mean", 0.3, 0.5, "embeddings", True, 0.1]
+    parts = ("form", "reduction", "scale", "classification", "level", "every_language", "weight", "pooler")
+    assert [getattr(paper, p) for p in parts] == ["in", "sum", 1.0, 1.0, "words", False, None, False]
+    assert [getattr(released, p) for p in parts] == ["out", "mean", 0.3, 0.5, "embeddings", True, 0.1, True]
     rows = published.hyperparameters("musc")
     code = rows[rows["scope"].eq("all") & rows["source"].str.startswith("released")].set_index("item")["value"]
     assert float(code["temperature tau"]) == released.scale and float(code["lambda default"]) == released.weight

@@ -117,15 +117,16 @@ def bfloat16_pays() -> bool:
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
 
 
-def load_encoder(name: str, attention: str | None = None) -> nn.Module:
+def load_encoder(name: str, attention: str | None = None, pooler: bool = False) -> nn.Module:
     """The encoder of a checkpoint in float32 evaluation mode, safetensors only, no remote code.
 
-    `attention`: transformers' name of an implementation; None takes its choice.
+    `attention`: transformers' name of an implementation; None takes its choice. `pooler`: with a BERT-like encoder's
+    pooler; one that the checkpoint does not hold starts from random weights.
     """
     from transformers import AutoConfig, AutoModel
 
     folder = source_of(name)
-    arguments = {"add_pooling_layer": False} if _load(AutoConfig, folder).model_type in BERT_LIKE else {}
+    arguments = {"add_pooling_layer": pooler} if _load(AutoConfig, folder).model_type in BERT_LIKE else {}
     arguments |= {"attn_implementation": attention} if attention else {}
     return _load(AutoModel, folder, use_safetensors=True, dtype=torch.float32, **arguments).eval()
 
@@ -161,6 +162,7 @@ class HeadSettings:
     dropout: float = 0.1
     bfloat16: bool = False
     separator: int | None = None
+    pooler: bool = False  # BERT's Linear-tanh stands before dropout and head; what embeds stays before it
 
 
 class Classifier(nn.Module):
@@ -179,6 +181,8 @@ class Classifier(nn.Module):
         if not 0 <= settings.frozen_layers <= encoder.config.num_hidden_layers:
             layers = encoder.config.num_hidden_layers
             raise InputError(f"frozen_layers is {settings.frozen_layers}: use 0 to {layers}, the encoder's layers")
+        if settings.pooler and getattr(encoder, "pooler", None) is None:
+            raise InputError("this head needs the encoder's pooler: load a BERT-like encoder with pooler=True")
         self.encoder, self.settings = encoder, settings
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(encoder.config.hidden_size, settings.classes)
@@ -241,10 +245,16 @@ class Classifier(nn.Module):
         weights = mask.unsqueeze(-1).to(hidden.dtype)
         return (hidden * weights).sum(1) / weights.sum(1)
 
+    def classify(self, pooled: Tensor) -> Tensor:
+        """Logits (n, classes) of pooled embeddings (n, d)."""
+        if self.settings.pooler:
+            pooled = self.encoder.pooler.dense(pooled).tanh()
+        return self.head(self.dropout(pooled))
+
     def forward(self, inputs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """(logits (n, classes), pooled embeddings (n, d))."""
         pooled = self.embed(inputs, mask)
-        return self.head(self.dropout(pooled)), pooled
+        return self.classify(pooled), pooled
 
 
 def _apply(layer: nn.Module, hidden: Tensor, mask: Tensor) -> Tensor:

@@ -180,8 +180,9 @@ def classifier(s: dict, at: MuscScale) -> Classifier:
     name, about = checkpoint_of(at, s["encoder"]), tasks.task(s["task"])
     fast = at.name != "paper" and bfloat16_pays()
     separator = load_tokenizer(name).sep_token_id if at.segments and about.pair else None
-    head = HeadSettings(len(about.classes), s["pooling"], s["frozen_layers"], bfloat16=fast, separator=separator)
-    model = Classifier(load_encoder(name, "eager" if fast else None), head)
+    options = {"bfloat16": fast, "separator": separator, "pooler": preset(s["preset"]).pooler}
+    head = HeadSettings(len(about.classes), s["pooling"], s["frozen_layers"], **options)
+    model = Classifier(load_encoder(name, "eager" if fast else None, head.pooler), head)
     model.projector = projector(model.head.in_features)
     return model.to("cuda" if at.name == "paper" and torch.cuda.is_available() else "cpu")
 

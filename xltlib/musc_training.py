@@ -22,8 +22,8 @@ PROJECTION = 128
 @dataclass(frozen=True)
 class Preset:
     """How the losses are put together. What the paper leaves open (temperature, alpha's distribution, projector,
-    optimiser) comes from the released code in both presets. Left out of `released`: its classifier's tanh pooler, and
-    the 1e-4 that it adds to |P(i)|; its choice of the checkpoint on test text is measured (`audit`), never followed."""
+    optimiser) comes from the released code in both presets. Left out of `released`: the 1e-4 that it adds to |P(i)|;
+    its choice of the checkpoint on test text is measured (`audit`), never followed."""
 
     name: str
     form: str  # of SupCon: "in" is the logarithm outside the mean over positives, "out" inside
@@ -33,6 +33,7 @@ class Preset:
     level: str  # where MixUp mixes, see `mixing`
     every_language: bool  # a step takes a batch of every target language, and averages their losses
     weight: float | None  # lambda; None takes Table 7's for the task
+    pooler: bool  # whether BERT's tanh pooler stands before the classifier (the projector never sees it)
     temperature: float = 0.3
     schedule: str = "constant"
 
@@ -40,8 +41,8 @@ class Preset:
 PRESETS = {
     preset.name: preset
     for preset in (
-        Preset("paper", "in", "sum", 1.0, 1.0, "words", False, None),
-        Preset("released", "out", "mean", 0.3, 0.5, "embeddings", True, 0.1),
+        Preset("paper", "in", "sum", 1.0, 1.0, "words", False, None, False),
+        Preset("released", "out", "mean", 0.3, 0.5, "embeddings", True, 0.1, True),
     )
 }
 
@@ -110,7 +111,7 @@ def pair_loss(
     sources, targets = zip(*pairs, strict=True)
     alphas = (rng.random(), rng.random()) if settings.mixes else None
     pooled = embed_views(model, data.encoded, [*sources, *targets], alphas, how.level)
-    logits, z = model.head(model.dropout(pooled)), model.projector(pooled)
+    logits, z = model.classify(pooled), model.projector(pooled)
     labels = data.labels.to(pooled.device)
     y_s, y_t = labels[list(sources)], labels[list(targets)]
     classification = [cross_entropy(logits[:n], y_s), cross_entropy(logits[n : 2 * n], y_t)]
