@@ -74,15 +74,14 @@ def test_solved_documents_have_the_form_of_the_tasks():
 
 def test_the_tokenizer_gives_every_text_back():
     tokenizer = load_tokenizer(str(decoder_folder()))
-    for text in [
-        *itertools.islice(documents(DecoderDials(thai=0.4)), 60),
-        "a  b\n\n`<answer>7 + 12</answer>`",
-        "Ж。？",
-    ]:
+    checked = 0
+    for text in [*itertools.islice(documents(DecoderDials(thai=0.4)), 60), "a  b\n\n`<answer>7 + 12</answer>`"]:
         ids = tokenizer(text)["input_ids"]
+        assert ids[0] == tokenizer.bos_token_id
         if tokenizer.unk_token_id not in ids:
             assert tokenizer.decode(ids, skip_special_tokens=True) == text
-        assert ids[0] == tokenizer.bos_token_id
+            checked += 1
+    assert checked > 50  # characters that the small vocabulary does not hold are rare
 
 
 def test_symbols_and_digits_are_tokens_of_their_own():

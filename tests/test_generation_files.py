@@ -5,21 +5,16 @@ from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
+from real_files import REAL, needs
 from refusals import refused
 
 from xltlib.corpora import generation_files
 from xltlib.corpora.generation_files import MathProblem, SpanQuestion
 from xltlib.corpora.guards import Kept
-from xltlib.scales import ROOT
 from xltlib.text_tasks import Item, final_number
 
-REAL = ROOT.parent / "shared" / "realdata"
 SQUAD = REAL / "squad" / "dataset" / "dev-v1.1.json"
 XQUAD_THERE = ("ar", "de", "en", "es", "ru", "th", "zh")
-
-
-def needs(name: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(not (REAL / name).exists(), reason=f"{name}'s real files are not beside this repository")
 
 
 def solved(

@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from models_for_tests import bert_folder, classifier, distilbert_folder, encoded, labelled, mbert_folder
 
-from xltlib import models, training
+from xltlib import hub, models, training
 from xltlib.errors import InputError
 from xltlib.models import CHECKPOINTS, FOLDER, Classifier, HeadSettings, fingerprint, load_encoder, load_tokenizer
 from xltlib.training import Row, Settings, as_data
@@ -243,3 +244,37 @@ def test_a_pooler_of_the_checkpoint_is_kept_and_an_encoder_without_one_refused(t
     torch.testing.assert_close(encoder.pooler.dense.weight, whole.pooler.dense.weight)
     with pytest.raises(InputError, match="needs the encoder's pooler"):
         Classifier(load_encoder(str(tmp_path)), HeadSettings(pooler=True))
+
+
+def test_weights_in_several_files_are_complete_when_every_file_is_there(tmp_path):
+    index = "model.safetensors.index.json"
+    wanted = ("model.safetensors", index)
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_text("{}")
+    assert not hub.complete(tmp_path, ("tokenizer.json",), wanted)
+    parts = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    (tmp_path / index).write_text(json.dumps({"weight_map": {"a": parts[0], "b": parts[1], "c": parts[1]}}))
+    for part in parts:
+        assert not hub.complete(tmp_path, ("tokenizer.json",), wanted)
+        (tmp_path / part).write_bytes(b"")
+    assert hub.complete(tmp_path, ("tokenizer.json",), wanted)
+
+
+def test_weights_in_several_files_are_downloaded_part_by_part(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    asked = {}
+    names = ["config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors", "pytorch_model.bin"]
+    info = SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in names])
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *args, **options: info)
+
+    def download(repository, revision, local_files_only=False, **options):
+        if local_files_only:
+            raise huggingface_hub.errors.LocalEntryNotFoundError("not here")
+        asked.update(options)
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    hub.hub_folder("a/b", "c0ffee", ("tokenizer.json",), ("model.safetensors", f"model{hub.INDEX}"))
+    assert {"model.safetensors.index.json", hub.SHARDS} <= set(asked["allow_patterns"])
+    assert "model.safetensors" not in asked["allow_patterns"] and not any("bin" in n for n in asked["allow_patterns"])

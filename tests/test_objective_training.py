@@ -6,7 +6,6 @@ import pytest
 import torch
 from refusals import refused
 
-from xltlib import objective_training
 from xltlib.corpora import documents
 from xltlib.objective_training import RECIPES, ObjectiveRecipe, Reading, build_tokenizer, pretrain, tokenizer_lines
 from xltlib.objectives import LANGUAGE_TOKEN, OBJECTIVES, SPECIALS
@@ -90,4 +89,3 @@ def test_another_seed_is_another_model(tokenizer, tmp_path):
 def test_recipes_are_equal_but_for_the_objective(tokenizer):
     assert len(RECIPES) == 5 and len({replace(recipe, objective="CLM") for recipe in RECIPES.values()}) == 1
     refused(lambda: Reading(replace(SMALL, tokens=10), tokenizer).plan(), "less than one batch")
-    assert objective_training.with_seed(SMALL, 3).seed == 3

@@ -3,16 +3,14 @@
 from pathlib import Path
 
 import pytest
+from real_files import REAL, needs
 from refusals import refused
 
 from xltlib import errors
 from xltlib.corpora import guards, pair_files
 from xltlib.corpora.guards import Kept
 from xltlib.corpora.pair_files import PairExample
-from xltlib.scales import ROOT
 
-REAL = ROOT.parent / "shared" / "realdata"
-needs_real = pytest.mark.skipif(not (REAL / "pawsx").exists(), reason="the real files are not beside this repository")
 PAWSX_HEADER = "id\tsentence1\tsentence2\tlabel"
 XNLI_HEADER = "\t".join(
     [
@@ -228,7 +226,7 @@ def test_choice_lists_the_names():
     refused(lambda: errors.choice(3, (1, 2), "size"), "unknown size 3: use one of 1, 2")
 
 
-@needs_real
+@needs("pawsx")
 def test_real_pawsx(capsys):
     for split, left_out, ones in (("validation", 16, 203), ("test", 4, 214)):
         read = pair_files.pawsx(REAL / "pawsx", "de", split)
@@ -237,7 +235,7 @@ def test_real_pawsx(capsys):
     assert "16 of 500 rows" in capsys.readouterr().err
 
 
-@needs_real
+@needs("pawsx")
 def test_real_xnli(capsys):
     for language in ("de", "en", "es", "sw", "ur", "zh"):
         for split in ("validation", "test"):

@@ -83,22 +83,30 @@ def few_lines(monkeypatch):
     monkeypatch.setattr(embedded, "bitext", lambda split, size, **o: bitext(split, min(size, 40), **o))
 
 
-def test_the_encoders_training_killed_and_resumed(few_lines, tmp_path):
-    recipe = replace(RECIPE, steps=4, cooldown=4, evaluate_every=2, monolingual=10, layers=1, width=16)
-    facts = pretraining.train_encoder(tmp_path / "whole", recipe, tmp_path / "a.safetensors", lambda point: None)
+def whole_and_resumed(recipe, folder, kill_at: int) -> tuple[dict, dict]:
+    """The facts of an encoder's training that ran through, and of one that was killed and resumed: same weights."""
 
     def kill(point):
-        if point["step"] == 4:
+        if point["step"] == kill_at:
             raise Killed
 
+    train = lambda name, stop: pretraining.train_encoder(folder / name, recipe, folder / f"{name}.safetensors", stop)  # noqa: E731
+    facts = train("whole", lambda point: None)
     with pytest.raises(Killed):
-        pretraining.train_encoder(tmp_path / "resumed", recipe, tmp_path / "b.safetensors", kill)
-    again = pretraining.train_encoder(tmp_path / "resumed", recipe, tmp_path / "b.safetensors", lambda point: None)
-    a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "resumed"))
+        train("resumed", kill)
+    again = train("resumed", lambda point: None)
+    a, b = (load_file(folder / name / "model.safetensors") for name in ("whole", "resumed"))
     assert set(a) == set(b) and all(torch.equal(a[name], b[name]) for name in a)
+    return facts, again
+
+
+def test_the_encoders_training_killed_and_resumed(few_lines, tmp_path):
+    recipe = replace(RECIPE, steps=4, cooldown=4, evaluate_every=2, monolingual=10, layers=1, width=16)
+    facts, again = whole_and_resumed(recipe, tmp_path, 4)
     assert [p["step"] for p in facts["curve"]] == [2, 4, 6, 8] and facts["curve"][1:] == again["curve"][1:]
     assert set(facts["curve"][0]) == {"step", "mean", "loss", *REVIEW_LANGUAGES} - {"en"}
-    assert a["bert.embeddings.word_embeddings.weight"].dtype == torch.float16
+    stored = load_file(tmp_path / "whole" / "model.safetensors")
+    assert stored["bert.embeddings.word_embeddings.weight"].dtype == torch.float16
     assert load_encoder(str(tmp_path / "whole")).embeddings.word_embeddings.weight.dtype == torch.float32
 
 
@@ -106,17 +114,7 @@ def test_an_encoder_of_one_language_has_mlm_alone_and_resumes_too(few_lines, tmp
     monkeypatch.setattr(pretraining.GENERATIONS[3], "lines", some_lines, raising=False)
     monkeypatch.setattr(pretraining, "hard_tlm_row", lambda *row: pytest.fail("there are no pairs"))
     recipe = replace(RECIPE, generation=3, steps=4, cooldown=2, evaluate_every=2, monolingual=20, layers=1, width=16)
-    facts = pretraining.train_encoder(tmp_path / "whole", recipe, tmp_path / "a.safetensors", lambda point: None)
-
-    def kill(point):
-        if point["step"] == 4:
-            raise Killed
-
-    with pytest.raises(Killed):
-        pretraining.train_encoder(tmp_path / "resumed", recipe, tmp_path / "b.safetensors", kill)
-    pretraining.train_encoder(tmp_path / "resumed", recipe, tmp_path / "b.safetensors", lambda point: None)
-    a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "resumed"))
-    assert all(torch.equal(a[name], b[name]) for name in a)
+    facts, _ = whole_and_resumed(recipe, tmp_path, 4)
     assert [set(point) for point in facts["curve"]] == [{"step", "loss"}] * 3
 
 

@@ -1,12 +1,15 @@
 """Word problems and questions: right answers, spans, splits, and files that fit the English ones."""
 
 import itertools
+import operator
 import random
 import re
+from collections import Counter
 
 import pytest
 from refusals import refused
 
+from xltlib import text_tasks
 from xltlib.corpora import problem_check, problems, questions
 from xltlib.corpora.bank import MINI
 from xltlib.corpora.problems import PROBLEM_LANGUAGES, Problem, problem_kinds
@@ -118,3 +121,19 @@ def test_the_hash_covers_all_files():
     before = problems.problems_hash()
     assert re.fullmatch(r"[0-9a-f]{12}", before)
     assert all((MINI / code / "questions.toml").exists() for code in PROBLEM_LANGUAGES)
+
+
+def test_the_baselines_are_what_the_card_says():
+    card = " ".join((MINI / "problems.md").read_text(encoding="utf-8").split())
+    shares = []
+    for task in ("problems", "questions", "inference"):
+        targets = [item.target for item in text_tasks.items(task, "en", "test", None)]
+        shares.append(Counter(targets).most_common(1)[0][1] / len(targets))
+    told = "the most frequent answer is right in {:.1%} of the problems, in {:.1%} of the questions and in {:.1%}"
+    assert told.format(*shares).replace("%", " %") in card
+    items = text_tasks.items("problems", "en", "test", None)
+    first = [([int(n) for n in re.findall(r"\d+", item.fields["problem"])][:2], int(item.target)) for item in items]
+    rules = (operator.add, lambda x, y: abs(x - y), operator.mul)
+    right = [sum(len(n) == 2 and rule(*n) == answer for n, answer in first) / len(first) for rule in rules]
+    told = "adding the first two numbers of a problem gives the right answer in {:.0%}, taking their difference in "
+    assert (told + "{:.0%}, their product in {:.0%}.").format(*right).replace("%", " %") in card

@@ -3,15 +3,13 @@
 from pathlib import Path
 
 import pytest
+from real_files import REAL, needs
 from refusals import refused
 
 from xltlib.corpora import review_files
 from xltlib.corpora.guards import Example, Kept, duplicates
 from xltlib.corpora.review_files import shuffled_split
-from xltlib.scales import ROOT
 
-REAL = ROOT.parent / "shared" / "realdata" / "ar-res-reviews"
-needs_real = pytest.mark.skipif(not REAL.exists(), reason="RES1's real file is not beside this repository")
 SPLITS = ("train", "validation", "test")
 
 
@@ -180,9 +178,9 @@ def test_splits_that_are_unknown_or_too_small_are_refused():
 # The real file --------------------------------------------------------------------------------------------------------
 
 
-@needs_real
+@needs("ar-res-reviews")
 def test_real_res1(capsys):
-    read = review_files.ar_res_reviews(REAL)
+    read = review_files.ar_res_reviews(REAL / "ar-res-reviews")
     assert len(read) == 1000 and read.left_out == {} and not capsys.readouterr().err
     assert [sum(example.label == label for example in read) for label in (0, 1)] == [395, 605]
     assert {example.language for example in read} == {"ar"}
@@ -190,9 +188,9 @@ def test_real_res1(capsys):
     assert all(example.text == example.text.strip() != "" and "\r" not in example.text for example in read)
 
 
-@needs_real
+@needs("ar-res-reviews")
 def test_real_res1_split():
-    read = review_files.ar_res_reviews(REAL)
+    read = review_files.ar_res_reviews(REAL / "ar-res-reviews")
     train, validation, test = (shuffled_split(read, split) for split in SPLITS)
     assert [len(train), len(validation), len(test)] == [800, 100, 100]
     assert sorted(example.text for example in train + validation + test) == sorted(example.text for example in read)

@@ -6,7 +6,7 @@ import pytest
 from models_for_tests import decoder_folder
 from refusals import refused
 
-from xltlib import scales, self_train, text_tasks
+from xltlib import lora, published, scales, self_train, text_tasks
 from xltlib.self_train import TRAINING, spec, switched
 from xltlib.self_translation import SHOTS
 from xltlib.store import Store
@@ -36,11 +36,11 @@ def perfect(monkeypatch, lose: tuple[int, ...] = ()) -> None:
     """A translator that knows the originals of the target language; items `lose` are lost in their first field."""
 
     def translate(at, task, code, field, translator, decoder, texts):
-        english = [t for item in items(task, "en", "train", 10) for t in self_train._texts(item, field)]
-        other = [t for item in items(task, code, "train", 10) for t in self_train._texts(item, field)]
+        english = [t for item in items(task, "en", "train", 10) for t in self_train.texts_of(item, field)]
+        other = [t for item in items(task, code, "train", 10) for t in self_train.texts_of(item, field)]
         known = dict(zip(english, other, strict=True))
         first = field == self_train.FIELDS[task][0]
-        width = len(self_train._texts(items(task, "en", "train", 10)[0], field))
+        width = len(self_train.texts_of(items(task, "en", "train", 10)[0], field))
         found = [None if first and i // width in lose else known.get(t, t) for i, t in enumerate(texts)]
         return found, {"unclosed": found.count(None)} if None in found else {}
 
@@ -141,7 +141,9 @@ def test_a_run_is_the_same_twice_and_says_where_it_was_tested(task, tmp_path):
 def test_the_spec_names_what_the_translations_depend_on(monkeypatch):
     one = spec("smoke", "problems", "D_tgt", "de", 0)
     (signature,) = one.settings["translations"]
-    assert "engine:self" in signature and "shots:8@" in signature and one.settings["translator"] == "self"
+    source = [spec("smoke", "problems", "D_src", None, 0, translator=name) for name in ("self", "external")]
+    assert source[0] == source[1] and signature in source[0].settings["translations"]  # what validates D_src
+    assert "engine:self" in signature and "|shots:8|samples:" in signature and one.settings["translator"] == "self"
     other = replace(scales.SELF_SCALES["smoke"], max_tokens=tuple((f, 9) for f, _ in scales.SELF_SMOKE.max_tokens))
     monkeypatch.setitem(scales.SELF_SCALES, "smoke", other)
     assert spec("smoke", "problems", "D_tgt", "de", 0).id != one.id
@@ -152,3 +154,18 @@ def test_answers_keep_the_order(monkeypatch):
     model, tokenizer = self_train.decoder_of(str(decoder_folder()))
     both = [self_train.answers(model, tokenizer, tested, 6, batch) for batch in (2, 5)]
     assert both[0] == both[1] and len(set(both[0])) > 1
+
+
+def test_scale_paper_has_the_numbers_that_the_paper_prints():
+    """Tables 5 and 7; GSM8K's question and answer are `problem` and `solution` here."""
+    at, rows = scales.SELF_PAPER, published.hyperparameters("self_translate_train")
+    everywhere = rows[rows["scope"] == "all"].set_index("item")["value"]
+    assert at.batch == int(everywhere["batch size"]) and at.steps == int(everywhere["number of steps"])
+    assert list(at.rates) == [float(rate) for rate in everywhere["learning rate"].split("|")]
+    assert at.seeds * len(at.rates) == int(everywhere["runs per setting"])
+    how = lora.LoraSettings(at.rates[0], at.steps, at.batch)
+    assert (how.warmup, how.weight_decay) == (float(everywhere["warm-up ratio"]), float(everywhere["weight decay"]))
+    most = rows[rows["where"] == "T5"].set_index("scope")["value"].astype(int)
+    names = {"SQuAD / context": "context", "SQuAD / question": "question", "MultiNLI / premise": "premise"}
+    names |= {"MultiNLI / hypothesis": "hypothesis", "GSM8k / question": "problem", "GSM8k / answer": "solution"}
+    assert dict(at.max_tokens) == {field: most[scope] for scope, field in names.items()}

@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from real_files import REAL, needs
 from refusals import refused
-from test_generation_files import REAL, asked, needs, paragraph, solved, write_gsm8k, write_mgsm, write_squad
+from test_generation_files import asked, paragraph, solved, write_gsm8k, write_mgsm, write_squad
 from test_pair_files import write_train, write_xnli, xnli_row
 
 from xltlib import text_files

@@ -5,14 +5,13 @@ from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
+from real_files import REAL, needs
 from refusals import refused
 
 from xltlib.corpora import token_files
 from xltlib.corpora.guards import Kept
 from xltlib.corpora.token_files import NER, UPOS, Tagged
-from xltlib.scales import ROOT
 
-REAL = ROOT.parent / "shared" / "realdata"
 # What is in the files, counted with grep and awk: sentences and words; for the names also the words tagged B and I.
 UD_SIZES = {
     "ud/UD_Chinese-GSD/zh_gsd-ud-dev": (200, 5145),
@@ -53,10 +52,6 @@ AQMAR_SIZES = {
     "Damascus": (81, 2924, 326, 182),
     "Football": (96, 2661, 106, 100),
 }
-
-
-def needs(name: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(not (REAL / name).exists(), reason=f"{name}'s real files are not beside this repository")
 
 
 def write(path: Path, *lines: str, end: str = "\n") -> Path:

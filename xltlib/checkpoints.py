@@ -11,7 +11,7 @@ import transformers
 from xltlib import decoders, pretraining, translation
 from xltlib.corpora import decoder_texts
 from xltlib.corpora.problems import PROBLEM_LANGUAGES
-from xltlib.errors import InputError
+from xltlib.errors import choice
 from xltlib.models import CHECKPOINTS, FOLDER, write_manifest
 from xltlib.scales import BUILD
 
@@ -73,6 +73,8 @@ WHAT = {
     "mini-bert-en": "An English encoder of BERT's architecture, trained with MLM: the classifier of translate-test.",
 }
 EARLY = "-undertrained"
+NAMES = (*pretraining.RECIPES, "mini-m2m" + EARLY, *decoders.RECIPES)
+"""What `build` makes."""
 RULES = {
     "mini-m2m": "a fixed number of steps, set before any classifier was trained.",
     "mini-m2m-undertrained": f"step {pretraining.UNDERTRAINED_STEPS} of the same training.",
@@ -90,9 +92,7 @@ def build(name: str, folder: Path = FOLDER, state: Path = BUILD / "training") ->
     A run that was killed goes on from `state`. The weights are the same on the same machine and packages; elsewhere
     they may differ in the last digits, and their hash then differs too: records name the hash they were made with.
     """
-    names = [*pretraining.RECIPES, "mini-m2m" + EARLY, *decoders.RECIPES]
-    if name not in names:
-        raise InputError(f"unknown checkpoint {name!r}: use one of {', '.join(names)}")
+    choice(name, NAMES, "checkpoint")
     if name in decoders.RECIPES:
         return build_decoder(name, folder, state)
     recipe = pretraining.RECIPES[name.removesuffix(EARLY)]

@@ -173,11 +173,11 @@ def build_book(arguments: argparse.Namespace) -> None:
 
 def build_models(arguments: argparse.Namespace) -> None:
     """Train one shipped checkpoint again, or all."""
-    from xltlib import models
+    from xltlib import checkpoints
 
-    for name in _names(arguments.name, models.CHECKPOINTS, "checkpoint"):
+    for name in _names(arguments.name, checkpoints.NAMES, "checkpoint"):
         print(f"{name} ...", flush=True)
-        models.build_checkpoint(name)
+        checkpoints.build(name)
 
 
 def get_data(arguments: argparse.Namespace) -> None:

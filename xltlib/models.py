@@ -261,10 +261,3 @@ def _apply(layer: nn.Module, hidden: Tensor, mask: Tensor) -> Tensor:
     bias = torch.zeros(mask.shape, dtype=hidden.dtype, device=hidden.device)
     bias = bias.masked_fill(mask == 0, torch.finfo(hidden.dtype).min)[:, None, None, :]
     return layer(hidden, attention_mask=bias)[0]
-
-
-def build_checkpoint(name: str) -> Path:
-    """Train a shipped checkpoint again; see `checkpoints.build`."""
-    from xltlib import checkpoints
-
-    return checkpoints.build(name)

@@ -52,11 +52,6 @@ RECIPES = {f"mini-{name.lower()}": ObjectiveRecipe(name) for name in OBJECTIVES}
 """The shipped models, one pretraining seed each; other seeds are trained for the reference."""
 
 
-def with_seed(recipe: ObjectiveRecipe, seed: int) -> ObjectiveRecipe:
-    """The same recipe with another pretraining seed: other first weights, batches, masks and directions."""
-    return replace(recipe, seed=seed)
-
-
 def build_tokenizer(folder: Path, vocabulary: int, lines: list[str]) -> PreTrainedTokenizerFast:
     """A Unigram tokenizer made from lines, with SPECIALS first; shared by all five models."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers

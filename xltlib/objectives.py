@@ -16,7 +16,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from xltlib.corpora.documents import LANGUAGES, Document
@@ -110,8 +109,8 @@ def examples(objective: str, documents: Sequence[Document], tokenizer, limit: in
     if not about.documents:
         sides = [[pair[i] for document in documents for pair in document.sentences] for i in (0, 1)]
         codes = [document.languages for document in documents for _ in document.sentences]
-        ids = [_ids(tokenizer, side, limit // 2 - 2) for side in sides]
-        return [Example(pair, code) for *pair, code in zip(*ids, codes, strict=True) for pair in [tuple(pair)]]
+        first, second = (_ids(tokenizer, side, limit // 2 - 2) for side in sides)
+        return [Example((a, b), pair) for a, b, pair in zip(first, second, codes, strict=True)]
     found = []
     for document in documents:
         for code in document.languages:
@@ -242,8 +241,3 @@ def poisson(mean: float, rng: random.Random) -> int:
     while product > limit:
         count, product = count + 1, product * rng.random()
     return count
-
-
-def to(made: Batch, device: str | torch.device) -> Batch:
-    """The batch on a device."""
-    return Batch(made.ids.to(device), made.labels.to(device), None if made.source is None else made.source.to(device))

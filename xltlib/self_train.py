@@ -5,21 +5,20 @@ D_src is English training data; D_tgt the same items in a target language, trans
 the other. Each run starts from the same pre-trained model with fresh LoRA adapters.
 """
 
-import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
-from hashlib import sha256
 
 import numpy as np
 import torch
 
-from xltlib import lora, text_tasks
+from xltlib import grid, lora, text_tasks
 from xltlib.corpora import problems
 from xltlib.errors import InputError, choice
 from xltlib.models import bfloat16_pays, fingerprint, load_causal, load_tokenizer
+from xltlib.records import canonical
 from xltlib.scales import BUILD, self_scale
-from xltlib.self_translation import SHOTS, SOURCE, TICK, SelfTranslator, marked, unmarked
+from xltlib.self_translation import SOURCE, TICK, SelfTranslator, generate, marked, signature_of, unmarked
 from xltlib.store import Result, RunSpec
 from xltlib.text_tasks import Item, items
 
@@ -65,12 +64,12 @@ def spec(
     if (language is None) != (training == "D_src"):
         raise InputError(f"training set {training!r}: give a target language to all but D_src, and none to D_src")
     languages = list(s.languages) if language is None else [choice(language, s.languages, "target language")]
-    decoder = decoder or s.main
+    decoder, translator = decoder or s.main, translator if training != "D_src" else None
     settings = {
         "scale": at, "task": task, "training": training, "languages": languages, "decoder": decoder,
-        "translator": translator if training != "D_src" else None, "train_size": size or s.train_size,
+        "translator": translator, "train_size": size or s.train_size,
         "learning_rate": learning_rate or s.rates[0],
-        "translations": [signature(at, task, code, translator, decoder) for code in languages],
+        "translations": [signature(at, task, code, translator or "self", decoder) for code in languages],
         **{name: getattr(s, name) for name in FROM_SCALE},
     }  # fmt: skip
     return RunSpec(EXPERIMENT, training, VERSION, corpus_name(at, task), fingerprint(decoder), seed, settings)
@@ -123,9 +122,9 @@ def signature(at: str, task: str, code: str, translator: str, decoder: str) -> s
     """What makes the translations of a task into a language, in one line."""
     if translator == "external":
         return external(at).signature(SOURCE, code)
-    shots = sha256(repr([samples(at, task, code, field) for field in FIELDS[task]]).encode()).hexdigest()[:8]
+    shots = [samples(at, task, code, field) for field in FIELDS[task]]
     most = ",".join(str(dict(self_scale(at).max_tokens)[field]) for field in FIELDS[task])
-    return f"src:{SOURCE}|tgt:{code}|engine:self|model:{fingerprint(decoder)}|shots:{SHOTS}@{shots}|max:{most}"
+    return signature_of(code, fingerprint(decoder), len(shots[0]), repr(shots), most)
 
 
 @cache
@@ -149,21 +148,21 @@ def translated(
     english = items(task, SOURCE, split, size, at)
     texts, lost = {}, {}
     for field in FIELDS[task]:
-        wanted = [text for item in english for text in _texts(item, field)]
+        wanted = [text for item in english for text in texts_of(item, field)]
         outputs, lost[field] = _translate(at, task, code, field, translator, decoder, wanted)
         found = iter(outputs)
-        texts[field] = [[next(found) for _ in _texts(item, field)] for item in english]
+        texts[field] = [[next(found) for _ in texts_of(item, field)] for item in english]
     made = []
     for i, item in enumerate(english):
         parts = {field: texts[field][i] for field in FIELDS[task]}
-        whole = None if any(part is None for found in parts.values() for part in found) else _rebuilt(item, parts, code)
-        if whole is None and not any(part is None for found in parts.values() for part in found):
+        complete = all(part is not None for found in parts.values() for part in found)
+        made.append(_rebuilt(item, parts, code) if complete else None)
+        if complete and made[-1] is None:
             lost["context"]["marks"] = lost["context"].get("marks", 0) + 1
-        made.append(whole)
     return tuple(made), lost
 
 
-def _texts(item: Item, field: str) -> list[str]:
+def texts_of(item: Item, field: str) -> list[str]:
     """What is translated of a field: sentences one by one in a context, the one with the answer marked."""
     if field != "context":
         return [str(item.fields[field])]
@@ -296,8 +295,6 @@ def tested_rows(model, tokenizer, tested: Sequence[Item], s: dict, split: str, c
 
 def answers(model, tokenizer, tested: Sequence[Item], most: int, batch: int = GENERATED) -> list[str]:
     """A model's greedy outputs for items, in order; items of like length are answered together."""
-    from xltlib.self_translation import generate
-
     order = sorted(range(len(tested)), key=lambda i: len(tested[i].prompt))
     outputs = [""] * len(tested)
     for start in range(0, len(order), batch):
@@ -310,9 +307,6 @@ def answers(model, tokenizer, tested: Sequence[Item], most: int, batch: int = GE
 
 def prepare(specs: Iterable[RunSpec], jobs: int = 1) -> None:
     """Translate all that the specs need, each text once, before a grid starts; in `jobs` processes."""
-    from xltlib import grid
-    from xltlib.records import canonical
-
     wanted: dict[str, list] = {}
     for run_spec in specs:
         s = run_spec.settings
@@ -321,8 +315,7 @@ def prepare(specs: Iterable[RunSpec], jobs: int = 1) -> None:
                 size = s["train_size"] if split == "train" else s["validation_size"]
                 key = [s["scale"], s["task"], code, split, size, s["translator"] or "self", s["decoder"]]
                 wanted[canonical(key)] = key
-    order = sorted(wanted.values(), key=lambda key: (key[3] != "train", -(key[4] or 0)))
-    random.Random(0).shuffle(order)
+    order = sorted(wanted.values(), key=lambda key: (key[3] != "train", -(key[4] or 0)))  # the longest first
     grid.each(translate_for, order, jobs, "translated")
 
 

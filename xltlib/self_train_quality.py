@@ -51,7 +51,7 @@ def measure(run_spec: RunSpec) -> Result:
     rows = [_row(code, "items kept", sum(item is not None for item in made) / len(made), len(made))]
     english = text_tasks.items(s["task"], SOURCE, "train", len(made), s["scale"])
     for name, reasons in lost.items():
-        n = sum(len(self_train._texts(item, name)) for item in english)
+        n = sum(len(self_train.texts_of(item, name)) for item in english)
         rows += [_row(code, f"{name}: {reason}", count, n) for reason, count in reasons.items()]
     both = [text_tasks.items(s["task"], c, "test", s["test_size"], s["scale"]) for c in (SOURCE, code)]
     texts, references = ([_one_text(item, field) for item in side] for side in both)

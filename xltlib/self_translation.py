@@ -27,11 +27,6 @@ SHOTS = 8
 """Examples in a prompt (section 4.4)."""
 MARKS = ("<answer>", "</answer>")
 """What stands around an answer span while its sentence is translated (A.2)."""
-MAX_TOKENS = {
-    "context": 512, "question": 256, "premise": 256, "hypothesis": 256, "problem": 512, "solution": 512,
-}  # fmt: skip
-"""Table 5: the maximum number of tokens of a translation, by field. GSM8K's fields, which the paper names question and
-answer, are `problem` and `solution` here."""
 SENTENCE = re.compile(r"(?<=[.!?。！？])[\"')\]]*\s+(?=\S)|(?<=[。！？])(?=\S)")
 
 Pair = tuple[str, str]
@@ -122,10 +117,7 @@ class SelfTranslator:
 
     def signature(self) -> str:
         """What made a translation, in one line that travels with it."""
-        shots = sha256(repr(self.samples).encode()).hexdigest()[:8]
-        parts = {"src": SOURCE, "tgt": self.language, "engine": "self", "model": self.name, "shots": len(self.samples)}
-        parts |= {"samples": shots, "decoding": "greedy", "max": self.max_tokens, "v": VERSION}
-        return "|".join(f"{name}:{value}" for name, value in parts.items())
+        return signature_of(self.language, self.name, len(self.samples), repr(self.samples), str(self.max_tokens))
 
     def outputs(self, texts: Sequence[str], progress: bool = True) -> list[str]:
         """The raw continuations of the texts, in order, each different text generated once."""
@@ -159,6 +151,13 @@ class SelfTranslator:
             kept.append(found if good else None)
             lost.update([] if good else [found])
         return Translated(tuple(kept), dict(lost))
+
+
+def signature_of(language: str, model: str, shots: int, samples: str, max_tokens: str) -> str:
+    """What makes a model's translations into a language, in one line: `samples` goes in by its hash."""
+    parts = {"src": SOURCE, "tgt": language, "engine": "self", "model": model, "shots": shots}
+    parts |= {"samples": sha256(samples.encode()).hexdigest()[:8], "decoding": "greedy", "max": max_tokens}
+    return "|".join(f"{name}:{value}" for name, value in (parts | {"v": VERSION}).items())
 
 
 @torch.no_grad()

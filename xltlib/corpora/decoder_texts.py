@@ -6,7 +6,7 @@
 - *solved*: a task with its answer, in English;
 - *solved in a target language*: none of these, or a share of `DecoderDials.target_labels`, as web text may hold some.
 
-All contents belong to the pretraining split. Thai is rare by rule, as it is in Llama 2's data.
+All contents belong to the pretraining split. Thai is rare by rule (`DecoderDials.thai`).
 """
 
 import random
@@ -82,8 +82,8 @@ def parallel(code: str, rng: random.Random) -> str:
 def pair(field: str, code: str, rng: random.Random) -> tuple[str, str]:
     """A text of a field in English as people write it, and in a target language in plain words.
 
-    Of both languages' own wordings parallel text knows the first half alone; so a model must fail on the others in its
-    own way, as the translators of the earlier papers do.
+    English's own wordings come in here as far as they are known (`as_known`, `form_of`: the first half); a decoder must
+    guess the others, as the translators of the earlier papers must. The target language has its plain wordings alone.
     """
     if field in ("problem", "solution"):
         content = _problem(rng)
@@ -142,5 +142,5 @@ def _plain_form(statement: Statement, rng: random.Random) -> str:
 
 
 def corpus_name(dials: DecoderDials) -> str:
-    """The corpus with its hash and the dials that differ from the default, as cards and records say it."""
+    """The corpus with its hash, and two of the dials, as cards and records say it."""
     return f"problems@{problems.problems_hash()}, target labels {dials.target_labels:g}, Thai {dials.thai:g}"

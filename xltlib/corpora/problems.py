@@ -7,7 +7,7 @@ that the same problem exists in every language: literally (`plain`), or as a per
 import operator
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
 from hashlib import sha256
@@ -226,11 +226,6 @@ def problems(code: str, split: str, size: int | None = None) -> tuple[Solved, ..
     """A split's word problems as a writer of this language would put them; the same contents in every language."""
     rng, bank = random.Random(f"{DIALS.seed}:wordings:{code}:{split}"), problem_bank(code)
     return tuple(bank.solved(content, as_written(rng)) for content in contents(split, size or SIZES[split]))
-
-
-def texts_of(solved: Solved) -> Sequence[str]:
-    """Its two fields."""
-    return solved.question, solved.solution
 
 
 @cache

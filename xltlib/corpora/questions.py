@@ -10,11 +10,10 @@ from functools import cache
 from pathlib import Path
 
 from xltlib.corpora.bank import MINI, read_toml
-from xltlib.corpora.problems import DIALS, problem_bank
+from xltlib.corpora.problems import DIALS, SIZES, problem_bank
 from xltlib.corpora.statements import SLOT, Statement, StatementBank, Word, actions, draw, statement_bank
 from xltlib.errors import InputError
 
-SIZES = {"train": 1000, "validation": 200, "test": 250}
 CONTEXT = 3
 ASKED = ("a", "b", "p", "q", "at", "t")
 """Slots that are asked for."""
