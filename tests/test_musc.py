@@ -36,7 +36,7 @@ def marks(monkeypatch, tmp_path):
     """No checkpoint is needed: small encoders at the scales' places, a translator that marks, features in a folder of
     the test."""
     made = Marks()
-    monkeypatch.setattr(musc, "translator", lambda at: made)
+    monkeypatch.setattr(musc, "translator", lambda at, task="": made)
     monkeypatch.setattr(musc, "BUILD", tmp_path)
     small = {"encoder": str(bert_folder()), "english_encoder": str(mbert_folder())}
     monkeypatch.setitem(scales.MUSC_SCALES, "mini", replace(MUSC_MINI, **small))

@@ -160,7 +160,7 @@ def test_the_weaker_part_decides():
 @pytest.fixture
 def named(monkeypatch):
     """No translator and no checkpoint is looked at: specs only."""
-    monkeypatch.setattr(musc, "signatures", lambda at, targets: [f"made-up:{code}" for code in targets])
+    monkeypatch.setattr(musc, "signatures", lambda at, task, targets: [f"made-up:{code}" for code in targets])
     monkeypatch.setattr(musc, "fingerprint", lambda name: f"{name}@0")
 
 

@@ -36,10 +36,12 @@ FROM_SCALE = ("validation_size", "test_size", "batch", "pooling", "frozen_layers
 
 
 @cache
-def translator(at: str):
-    """The translator of a scale."""
-    from xltlib import translation
+def translator(at: str, task: str = ""):
+    """The translator of a scale; with a task, at scale "paper", XTREME's translations come first where they are."""
+    from xltlib import given_translations, translation
 
+    if at == "paper" and (folder := given_translations.folder_of(task)):
+        return given_translations.GivenTranslations(translator(at), task, folder)
     s = musc_scale(at)
     return translation.translator(s.engine, model=s.translator, beam=s.beam, compute_type=s.compute_type)
 
@@ -88,7 +90,7 @@ def spec(
         "form": (form or how.form) if contrastive else None,
         "weight": (chosen if weight is None else weight) if contrastive else None,
         "learning_rate": learning_rate or sizes.learning_rate,
-        "translations": signatures(at, targets),
+        "translations": signatures(at, task, targets),
         **{name: getattr(sizes, name) for name in FROM_SCALE},
     }  # fmt: skip
     if frozen_layers is not None:
@@ -97,9 +99,9 @@ def spec(
     return RunSpec(EXPERIMENT, method, VERSION, tasks.corpus_name(task, at), checkpoint, seed, settings)
 
 
-def signatures(at: str, targets: Sequence[str]) -> list[str]:
+def signatures(at: str, task: str, targets: Sequence[str]) -> list[str]:
     """The signatures that travel with a run's translations, both ways for each target language."""
-    return [translator(at).signature(*pair) for code in targets for pair in ((SOURCE, code), (code, SOURCE))]
+    return [translator(at, task).signature(*pair) for code in targets for pair in ((SOURCE, code), (code, SOURCE))]
 
 
 def checkpoint_of(at: MuscScale, encoder: str) -> str:
@@ -117,9 +119,9 @@ def target_items(s: dict, code: str, split: str) -> Items:
     return items(s["task"], code, split, s[f"{split}_size"], s["scale"])
 
 
-def back_translated(data: Items, at: str) -> Items:
+def back_translated(data: Items, at: str, task: str = "") -> Items:
     """BT: a round trip through the source language."""
-    translate = translator(at).translate
+    translate = translator(at, task).translate
     return data.translated(translate, SOURCE).translated(translate, data.language)
 
 
@@ -128,9 +130,9 @@ def target_side(s: dict, code: str, split: str) -> Items | None:
     if s["training"] == "S_trn":
         return None
     if s["training"] == "S_trn + T_trn^MT":
-        return source_items(s, split).translated(translator(s["scale"]).translate, code)
+        return source_items(s, split).translated(translator(s["scale"], s["task"]).translate, code)
     data = target_items(s, code, split)
-    return back_translated(data, s["scale"]) if s["training"].endswith("^BT") else data
+    return back_translated(data, s["scale"], s["task"]) if s["training"].endswith("^BT") else data
 
 
 def pair_data(s: dict, split: str, encode: Callable[[Items], Encoded]) -> PairData:
@@ -204,7 +206,7 @@ def test_inputs(s: dict, encode: Callable[[Items], Encoded]) -> dict[tuple[str, 
         data = target_items(s, code, "test")
         if s["encoder"] == "multilingual":
             found[code, INPUTS[0]] = encode(data), data
-        translated = data.translated(translator(s["scale"]).translate, SOURCE)
+        translated = data.translated(translator(s["scale"], s["task"]).translate, SOURCE)
         found[code, INPUTS[1]] = encode(translated), translated
     return found
 
@@ -274,4 +276,4 @@ def translate_for(s: dict) -> None:
     (code,) = s["targets"]
     for split in ("train", "validation"):
         target_side(s, code, split)
-    target_items(s, code, "test").translated(translator(s["scale"]).translate, SOURCE)
+    target_items(s, code, "test").translated(translator(s["scale"], s["task"]).translate, SOURCE)
