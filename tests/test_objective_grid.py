@@ -1,25 +1,43 @@
-"""Paper 4's grid and claims, on made-up records whose answers are known; a run at a tiny size."""
+"""Paper 4's grids, the choice of rates, the confounds and the claims, on records whose answers are known; tiny runs."""
 
 import itertools
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 import torch
 from refusals import refused
+from tiny_objectives import build_shipped, copied, move_to
 
-from xltlib import objective_grid
-from xltlib.downstream import items
-from xltlib.objective_grid import MODES, effects, grid, scores, spec
-from xltlib.objective_training import build_tokenizer
+from xltlib import objective_grid, objective_models, objective_pretraining, objective_runs, objective_tables, scales
+from xltlib.objective_grid import MODES, RATES, confounds, full_grid, live, rate_trial, run, spec
+from xltlib.objective_models import VARIANTS_OF, fingerprint
+from xltlib.objective_tables import CONFOUNDS, RELEASED, by_seed, cells, chosen, effects, interaction, ledger, scores
 from xltlib.objectives import OBJECTIVES
 from xltlib.scales import OBJECTIVE_SCALES
-from xltlib.stacks import Stack, StackSettings
+from xltlib.store import Store, metrics_frame
 
 AT = OBJECTIVE_SCALES["mini"]
 
 
-def named(objective: str, seed: int) -> str:
-    return f"mini-{objective.lower()}-{seed}@0"
+def named(objective: str, seed: int = 1, variant: str = "") -> str:
+    return f"{objective_models.name_of(objective, seed, variant)}@0"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with the tokenizer and the five models, built once."""
+    folder = tmp_path_factory.mktemp("objectives")
+    with pytest.MonkeyPatch.context() as patch:
+        move_to(folder, patch)
+        build_shipped()
+    return folder
+
+
+@pytest.fixture
+def tiny(made, tmp_path, monkeypatch):
+    """A copy of them."""
+    return copied(made, tmp_path / "copy", monkeypatch)
 
 
 def records(values: dict, tuned_bonus: float = 0.0) -> pd.DataFrame:
@@ -46,7 +64,7 @@ def test_heads_are_averaged_and_the_seed_is_the_unit():
     table = scores(records(VALUES))
     assert len(table) == 2 * 4 * 2 * 3 and set(table.columns) == set(OBJECTIVES)
     assert table["2-MT"].xs(2, level="pretraining_seed").unique() == pytest.approx([0.72])
-    found = objective_grid.by_seed(table["2-MT"] - table["2-LM"], method="probing", task=["pos", "ner"])
+    found = by_seed(table["2-MT"] - table["2-LM"], method="probing", task=["pos", "ner"])
     assert found.to_dict() == pytest.approx({1: 0.1, 2: 0.1, 3: 0.1})
 
 
@@ -58,36 +76,263 @@ def test_effects_are_the_claims():
 
 
 def test_the_ledger_says_what_the_effects_say():
-    ledger = objective_grid.ledger(records(VALUES)).set_index("id")
-    assert ledger.loc[["B01", "B02", "B03", "B07", "B08"], "verdict"].eq("reproduced").all()
-    assert ledger.loc[["B04", "B05"], "verdict"].eq("not reproduced").all() and ledger.at["B01", "n"] == 3
-    assert objective_grid.ledger(pd.DataFrame())["verdict"].eq("not run").all()
+    found = ledger(records(VALUES)).set_index("id")
+    assert found.loc[["B01", "B02", "B03", "B07", "B08"], "verdict"].eq("reproduced").all()
+    assert found.loc[["B04", "B05"], "verdict"].eq("not reproduced").all() and found.at["B01", "n"] == 3
+    assert ledger(pd.DataFrame())["verdict"].eq("not run").all()
+
+
+def test_the_interaction_sets_both_architectures_against_their_own_baseline():
+    table = scores(records(VALUES))
+    assert by_seed(interaction(table)).to_dict() == pytest.approx(dict.fromkeys((1, 2, 3), 0.1 - (0.40 - 0.50)))
+
+
+def test_tables_count_the_unit_that_they_are_asked_for():
+    frame = records(VALUES)
+    table = cells(frame, "probing")
+    assert list(table["objective"][:5]) == list(OBJECTIVES) and set(table.columns) == {"task", "objective", "en", "zh"}
+    assert table.at[1, "en"].startswith("0.720 [") and table.at[1, "en"].endswith("n = 3")
+    assert cells(frame[frame["pretraining_seed"] == 1], "probing", unit="head_seed").at[0, "en"].endswith("n = 2")
+
+
+def test_spread_of_heads_and_of_pretraining_seeds_are_told_apart():
+    found = objective_tables.sources_of_spread(records(VALUES))
+    assert found["sd of heads"].tolist() == pytest.approx([0.02 / 2**0.5] * 10)
+    assert found["sd of pretraining seeds"].tolist() == pytest.approx([0.01] * 10)
+
+
+# Grids ----------------------------------------------------------------------------------------------------------------
 
 
 def test_the_grid_has_every_objective_task_and_language():
-    runs = grid("mini", named)
+    runs = full_grid("mini", named)
     assert len(set(runs)) == len(runs) == 3 * 5 * 4 * 6 * (1 + AT.tune_seeds)
-    seeds = [run.settings["pretraining_seed"] for run in runs]
+    seeds = [one.settings["pretraining_seed"] for one in runs]
     assert seeds == sorted(seeds)
-    assert {run.checkpoint for run in runs} == {named(name, seed) for name in OBJECTIVES for seed in (1, 2, 3)}
+    assert {one.checkpoint for one in runs} == {named(name, seed) for name in OBJECTIVES for seed in (1, 2, 3)}
+
+
+def test_live_runs_are_of_the_shipped_models_and_few():
+    runs = live("mini", named)
+    assert {one.checkpoint for one in runs} == {named(name) for name in OBJECTIVES}
+    assert {one.settings["train_size"] for one in runs} == {AT.live_size}
+    kinds = {(one.method, one.settings["task"]) for one in runs}
+    assert kinds == {("probing", "sentiment"), ("probing", "pos"), ("fine-tuning", "pos")}
+    assert len(set(runs)) == len(runs) == 5 * 2 * (2 + 1)
+
+
+def test_every_confound_differs_from_the_main_grid_in_its_switch_alone():
+    main, changed = {one.id: one for one in full_grid("mini", named, [1])}, confounds("mini", named)
+    assert len(set(changed)) == len(changed) and not {one.id for one in changed} & set(main)
+    names = {confound.settings: name for name, confound in CONFOUNDS.items()}
+    counts = dict.fromkeys(CONFOUNDS, 0)
+    for one in changed:
+        s = one.settings
+        counts[names[tuple(s[key] for key in objective_tables.HOUSE)]] += 1
+        place = (s["objective"], s["pretraining_seed"], s["task"], s["language"])
+        assert spec("mini", *place, one.method, one.seed, named).id in main
+    assert [one.method for one in changed] == sorted((one.method for one in changed), reverse=True)  # probing first
+    assert counts == {
+        name: 2 * 3 * len(confound.objectives) * len(confound.tasks) for name, confound in CONFOUNDS.items()
+    }
+    assert {one.checkpoint for one in changed} > {named(o, 1, v) for v, of in VARIANTS_OF.items() for o in of}
+
+
+def test_the_width_of_the_confound_is_in_proportion_to_the_released_one():
+    wide = objective_models.recipe_of("mini-2-lm-wide").width / objective_models.recipe_of("mini-2-lm").width
+    assert wide == 768 / 512 and f"width {objective_models.VARIANTS['wide']['width']}" in CONFOUNDS
 
 
 def test_a_switch_makes_another_run():
     one = spec("mini", "CLM", 1, "pos", "en", "probing", 0, named)
     other = spec("mini", "CLM", 1, "pos", "en", "probing", 0, named, pooling="sum with pads")
     assert one.id != other.id and one.settings["heads"] == AT.probe_seeds
-    refused(lambda: spec("mini", "RTD", 1, "pos", "en", "probing", 0, named), "unknown objective")
-    refused(lambda: spec("mini", "CLM", 1, "pos", "de", "probing", 0, named), "unknown language 'de'")
+    place = ("CLM", 1, "pos", "en", "probing", 0, named)
+    refused(lambda: spec("mini", "RTD", *place[1:]), "unknown objective")
+    refused(lambda: spec("mini", "CLM", 1, "pos", "de", *place[4:]), "unknown language 'de'")
     refused(lambda: spec("mini", "CLM", 1, "pos", "en", "zero-shot", 0, named), "unknown mode")
+    refused(lambda: spec("mini", *place, pool="sum"), "unknown setting 'pool'", "pooling")
+    refused(lambda: spec("mini", *place, variant="wide"), "unknown variant 'wide'")
+    refused(lambda: spec("paper", *place), "scale paper", "fairseq")
+
+
+# Learning rates -------------------------------------------------------------------------------------------------------
+
+
+def trial(best: dict[str, float]) -> pd.DataFrame:
+    """A row for each of two heads: validation falls with the distance from the best rate; test scores say otherwise."""
+    rows = []
+    for one in rate_trial("mini", named):
+        s, order = one.settings, RATES[one.method]
+        distance = abs(order.index(s["learning_rate"]) - order.index(best[one.method]))
+        for (split, sign), head in itertools.product((("validation", -1), ("test", 1)), (0, 1)):
+            value = 0.5 + sign * distance / 10 + 0.01 * head + 0.02 * list(OBJECTIVES).index(s["objective"])
+            rows.append({"method": one.method, "split": split, "metric": "f1_macro", "value": value} | s)
+    return pd.DataFrame(rows)
+
+
+def test_the_trial_has_all_models_two_tasks_and_english_alone():
+    runs = rate_trial("mini", named)
+    assert len(set(runs)) == len(runs) == 5 * 2 * sum(map(len, RATES.values()))
+    assert {one.settings["language"] for one in runs} == {"en"} and {one.checkpoint for one in runs} == {
+        named(name) for name in OBJECTIVES
+    }
+    assert {one.settings["task"] for one in runs} == {"sentiment", "pos"}
+
+
+def test_the_rate_is_the_best_mean_on_validation_and_of_equals_the_lower_one():
+    best = {"probing": 3e-3, "fine-tuning": 3e-4}
+    frame = trial(best)
+    assert chosen(frame) == best
+    alike = frame.assign(value=0.5)
+    assert chosen(alike) == {mode: min(rates) for mode, rates in RATES.items()}
+    one_likes_another = frame["objective"].eq("MLM") & frame["learning_rate"].eq(1e-2) & frame["method"].eq("probing")
+    assert chosen(frame.assign(value=frame["value"] + 0.3 * one_likes_another)) == best  # never for a model of its own
+    assert objective_tables.rates(frame).shape == (sum(map(len, RATES.values())), 6)
+
+
+# Confounds ------------------------------------------------------------------------------------------------------------
+
+SHIFTS = dict(zip(CONFOUNDS, (0.01, -0.02, 0.03, 0.04, 0.05, 0.06, 0.07), strict=True))
+
+
+def both_files() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The main grid and the confounds: each switch shifts the scores of its models; fine-tuning seed 1, which the
+    confounds lack, is far off."""
+    names, files = {confound.settings: name for name, confound in CONFOUNDS.items()}, []
+    for runs in (full_grid("mini", named, [1, 2]), confounds("mini", named)):
+        rows = []
+        for one in runs:
+            s, heads = one.settings, range(2) if one.method == "probing" else [one.seed]
+            shift = SHIFTS.get(names.get(tuple(s[key] for key in objective_tables.HOUSE)), 0.0)
+            for head in heads:
+                far = 0.3 * (one.method == "fine-tuning" and head == 1)
+                value = VALUES[s["objective"]] + shift + far + (head - 0.5) / 50
+                row = s | {"method": one.method, "split": "test", "head_seed": head, "value": value}
+                rows += [row | {"metric": "f1_macro"}, row | {"metric": "accuracy_all", "value": value - 0.1}]
+                rows += [row | {"metric": "accuracy"}, row | {"metric": "cut", "value": 0.2}]
+        files.append(pd.DataFrame(rows))
+    return tuple(files)
+
+
+def test_the_effect_of_a_confound_is_against_the_same_runs_of_the_main_grid():
+    found = objective_tables.confound_effects(*both_files())
+    for name, confound in CONFOUNDS.items():
+        part = found[found["confound"] == name]
+        assert set(part["objective"]) == set(confound.objectives) and len(part) == 2 * len(confound.objectives)
+        assert part[["difference", "lowest", "highest"]].stack().tolist() == pytest.approx(
+            [SHIFTS[name]] * 3 * len(part)
+        )
+        assert set(part["cells"]) == {3 * len(confound.tasks)}
+
+
+def test_contrasts_put_the_changed_models_in_their_places():
+    found = objective_tables.contrasts(*both_files()).set_index(["confound", "method", "contrast"]).sort_index()
+    change = found["changed"] - found["main grid"]
+    translation, stacks, mode = "2-MT - 2-LM", "double - single", "fine-tuning"
+    assert found.loc[("width 144", mode)]["main grid"].tolist() == pytest.approx([0.1, 0.65 - 0.45])
+    assert change[("width 144", mode, stacks)] == pytest.approx(SHIFTS["width 144"])
+    assert change[("width 144", mode, translation)] == pytest.approx(0)
+    assert change[("post-norm", mode, translation)] == pytest.approx(-SHIFTS["post-norm"])
+    assert change[("early stopping", "probing", stacks)] == pytest.approx(0)
+    expected = SHIFTS["sum pooling"] - SHIFTS["sum pooling with pads"]
+    assert change[(RELEASED, "probing", stacks)] == pytest.approx(expected)
+
+
+def test_cut_words_are_told_in_both_ways_of_counting():
+    table = objective_tables.both_counts(both_files()[1])
+    assert set(table.index.get_level_values("task")) == {"ner", "pos"} and table["cut"].unique() == pytest.approx([0.2])
+    assert (table["accuracy"] - table["accuracy_all"]).tolist() == pytest.approx([0.1] * len(table))
+
+
+# Runs -----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_run_has_test_scores_of_its_heads(mode, tmp_path):
-    lines = [item.text for item in items("pos", "en", "train", 100)]
-    tokenizer = build_tokenizer(tmp_path, 400, lines)
-    torch.manual_seed(0)
-    model = Stack("MLM", StackSettings(width=16, layers=2, heads=2, vocabulary=len(tokenizer), positions=128))
-    result = objective_grid.run(spec("smoke", "MLM", 1, "pos", "en", mode, 0, named), model, tokenizer)
+def test_a_run_needs_its_spec_alone_and_leaves_the_model_as_it_was(mode, tiny):
+    one = spec("smoke", "MLM", 1, "pos", "en", mode, 0, objective_pretraining.checkpoints())
+    model, _ = objective_models.load(one.checkpoint)
+    before = model.shared.weight.clone()
+    result = run(one)
     heads = {row["head_seed"] for row in result.metrics if row["split"] == "test" and row["metric"] == "f1_macro"}
     assert heads == ({0, 1} if mode == "probing" else {0})
     assert all(row["language"] == "en" and 0 <= row["value"] <= 1 for row in result.metrics)
+    assert torch.equal(before, model.shared.weight) and run(one).metrics == result.metrics
+
+
+def test_features_are_computed_once_for_all_heads_of_a_text(tiny, monkeypatch):
+    known, real, computed = objective_pretraining.checkpoints(), objective_runs.features, []
+    monkeypatch.setattr(objective_runs, "features", lambda *a: computed.append(a) or real(*a))
+    place = ("smoke", "2-LM", 1)
+    pos = spec(*place, "pos", "en", "probing", 0, known)
+    first = run(pos).metrics
+    for change in ({"learning_rate": 1e-4}, {"patience": 3, "epochs": 4}, {"pooling": "sum"}):
+        run(spec(*place, "pos", "en", "probing", 0, known, **change))
+    run(spec(*place, "ner", "en", "probing", 0, known))
+    assert len(computed) == 3  # training, validation and test texts; NER has the same
+    assert run(pos).metrics == first
+    run(spec(*place, "pos", "en", "probing", 0, known, limit=12))
+    assert len(computed) == 6
+
+
+@pytest.mark.parametrize("name", CONFOUNDS)
+def test_every_switch_can_be_run(name, tiny):
+    confound = CONFOUNDS[name]
+    if confound.variant:
+        objective_models.build(objective_models.name_of("2-LM", 1, confound.variant))
+    known = objective_pretraining.checkpoints()
+    place = ("smoke", "2-LM", 1, confound.tasks[0], "en", "probing", 0, known)
+    changed = run(spec(*place, variant=confound.variant, **confound.changes | {"epochs": 3}))
+    assert {row["metric"] for row in changed.metrics} >= {"f1_macro", "accuracy"}
+    if "limit" in confound.changes:
+        assert next(row["value"] for row in changed.metrics if row["metric"] == "cut") > 0
+
+
+def test_the_store_keeps_a_grid_of_runs(tiny, tmp_path):
+    runs = live("smoke")[:3]
+    frame = metrics_frame(Store(tmp_path).run_grid(runs, run, jobs=1))
+    assert set(frame["id"]) == {one.id for one in runs} and {"objective", "task", "head_seed", "variant"} <= set(frame)
+    assert scores(frame)[runs[0].settings["objective"]].notna().all()
+
+
+@pytest.fixture
+def small_scale(monkeypatch):
+    """Scale mini with tiny sets, one language and few seeds; two confounds."""
+    sizes = {"train_size": 12, "validation_size": 8, "test_size": 8, "epochs": 1, "probe_seeds": 1, "tune_seeds": 1}
+    places = {"languages": ("en",), "tasks": ("sentiment", "pos"), "pretraining_seeds": 2}
+    monkeypatch.setitem(scales.OBJECTIVE_SCALES, "mini", scales.ObjectiveScale(**AT.__dict__ | sizes | places))
+    monkeypatch.setattr(objective_grid, "CONFOUND_LANGUAGES", ("en",))
+    two = {name: replace(CONFOUNDS[name], tasks=("pos",)) for name in ("early stopping", "width 144")}
+    monkeypatch.setattr(objective_grid, "CONFOUNDS", two)
+    monkeypatch.setattr(objective_grid, "RATES", {"probing": (1e-3,), "fine-tuning": (1e-3, 3e-3)})
+
+
+def test_complete_builds_models_runs_everything_and_runs_nothing_twice(tiny, tmp_path, monkeypatch, small_scale):
+    monkeypatch.setattr(objective_grid, "_check_rates", lambda at: None)
+    store = Store(tmp_path / "records")
+    objective_grid.complete(store, "mini")
+    pretraining = objective_pretraining.reference()
+    assert set(pretraining["name"]) == set(objective_models.names(2))
+    main, changed = objective_grid.reference(), objective_grid.reference(part="-confounds")
+    assert main["id"].nunique() == 2 * 5 * 2 * 2 and changed["id"].nunique() == len(confounds("mini"))
+    used = {*main["checkpoint"], *changed["checkpoint"]}
+    assert used == set(pretraining.loc[~pretraining["name"].str.contains("norm|noise"), "weights"])
+    assert scores(main).notna().all(axis=None) and len(objective_tables.confound_effects(main, changed)) > 0
+    monkeypatch.setattr(objective_grid, "run", lambda one: pytest.fail("run again"))
+    objective_grid.complete(Store(tmp_path / "elsewhere"), "mini")
+
+
+def test_complete_stops_when_the_scale_has_another_rate_than_the_trial(tiny, tmp_path, monkeypatch, small_scale):
+    monkeypatch.setattr(objective_models, "VARIANTS_OF", {})
+    monkeypatch.setattr(objective_grid, "PARTS", dict(list(objective_grid.PARTS.items())[:1]))
+    monkeypatch.setattr(objective_grid, "RATES", {"probing": (1e-3,), "fine-tuning": (3e-3,)})
+    refused(
+        lambda: objective_grid.complete(Store(tmp_path), "mini"),
+        "the trial chooses learning rate 0.003 for fine-tuning", "tune_rate",
+    )  # fmt: skip
+
+
+def test_only_mini_has_a_reference(tmp_path, tiny):
+    refused(lambda: objective_grid.complete(Store(tmp_path), "smoke"), "its runs are no results")
+    refused(lambda: objective_grid.complete(Store(tmp_path), "paper"), "fairseq")
+    assert objective_grid.reference("smoke").empty and fingerprint("mini-clm")

@@ -100,6 +100,33 @@ def test_fine_tuning_changes_the_model_and_is_the_same_twice(objective, tokenize
     assert runs[0] == runs[1]
 
 
+@pytest.mark.parametrize("mode", ["probing", "fine-tuning"])
+def test_early_stopping_ends_with_the_best_epoch(mode, tokenizer):
+    """Validation labels are wrong on purpose, so that more training makes validation worse."""
+    sets = sets_of("nli", "en", tokenizer, 64, SIZES)
+    wrong = tuple((label + 1) % 3 for label in sets["train"].labels[:10])
+    sets["validation"] = replace(sets["train"], ids=sets["train"].ids[:20], places=((),) * 20, labels=wrong)
+    long = ProbeSettings(3, epochs=12, batch=8, learning_rate=1e-2)
+
+    def scored(settings):
+        if mode == "probing":
+            return probe(made("MLM", tokenizer), "nli", sets, settings, (0,), "mean")
+        return fine_tune(made("MLM", tokenizer), "nli", sets, settings, 0, "mean")
+
+    stopped = scored(replace(long, patience=2))
+    epochs = [scored(replace(long, epochs=n)) for n in range(1, 12)]
+    assert stopped != scored(long) and stopped in epochs
+
+
+def test_known_features_are_not_computed_again(tokenizer, monkeypatch):
+    model, sets = made("CLM", tokenizer), sets_of("ner", "en", tokenizer, 64, SIZES)
+    settings = ProbeSettings(3, epochs=2, batch=8, learning_rate=1e-2)
+    expected = probe(model, "ner", sets, settings, (0, 1), "mean")
+    found = {name: features(model, part, "mean") for name, part in sets_of("pos", "en", tokenizer, 64, SIZES).items()}
+    monkeypatch.setattr(objective_runs, "features", None)
+    assert probe(model, "ner", sets, settings, (0, 1), "mean", found) == expected  # both tasks have the same texts
+
+
 def test_the_tuned_head_begins_as_the_probing_head(tokenizer):
     model, encoding = made("CLM", tokenizer), encode(items("nli", "en", "train", 6), tokenizer, 64)
     settings = replace(ProbeSettings(3), dropout=0.0)

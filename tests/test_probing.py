@@ -1,5 +1,7 @@
 """Heads side by side are the heads that train alone, and the head is the one of the paper's code."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from refusals import refused
@@ -80,3 +82,45 @@ def test_numbers_that_do_not_fit_are_refused(data):
     refused(lambda: train_heads(features, labels[:3], SETTINGS, (0,)), "40 features, 3 labels")
     refused(lambda: train_heads(features, labels, SETTINGS, (0,), [1, 2]), "3 rows in groups")
     refused(lambda: train_heads(features[:0], labels[:0], SETTINGS, (0,)), "at least one")
+
+
+def by_hand(data, held, seed, patience, epochs=30):
+    """The same head, trained for one epoch more each time: the epoch with the lowest validation loss, and after how
+    many without a lower one training ends."""
+    losses, heads = [], []
+    for epoch in range(1, epochs + 1):
+        heads.append(train_heads(*data, replace(SETTINGS, epochs=epoch), (seed,)))
+        losses.append(float(probing.validation_losses(heads[-1], *held)))
+        if epoch - 1 - losses.index(min(losses)) >= patience:
+            break
+    return heads[losses.index(min(losses))], len(losses)
+
+
+def test_early_stopping_restores_the_epoch_with_the_lowest_validation_loss(data):
+    draw = torch.Generator().manual_seed(1)
+    held = torch.randn(30, 6, generator=draw), torch.randint(0, 3, (30,), generator=draw)  # labels of no use: it stops
+    stopped = train_heads(*data, replace(SETTINGS, epochs=30, patience=3), (0, 1, 5), held=held)
+    ends = []
+    for i, seed in enumerate((0, 1, 5)):
+        best, epochs = by_hand(data, held, seed, 3)
+        assert torch.allclose(stopped(data[0])[i], best(data[0])[0], atol=1e-5)
+        ends.append(epochs)
+    assert max(ends) < 30
+    alone = train_heads(*data, replace(SETTINGS, epochs=30, patience=3), (1,), held=held)
+    assert torch.allclose(alone(data[0])[0], stopped(data[0])[1], atol=1e-6)
+
+
+def test_each_training_stops_for_itself():
+    parameters = [torch.zeros(2, 1)]
+    stopping = probing.EarlyStopping(parameters, 2)
+    ends = []
+    for epoch, losses in enumerate([(3.0, 1.0), (2.0, 2.0), (1.0, 3.0), (2.0, 0.1), (3.0, 0.1)]):
+        parameters[0][:] = epoch
+        ends.append(stopping.stop(torch.tensor(losses)))
+    assert ends == [False, False, False, False, True]
+    stopping.restore()
+    assert parameters[0].flatten().tolist() == [2, 0]  # the second had stopped before its loss fell again
+
+
+def test_early_stopping_without_validation_is_refused(data):
+    refused(lambda: train_heads(*data, replace(SETTINGS, patience=3), (0,)), "early stopping needs validation")

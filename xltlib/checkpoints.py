@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 import transformers
 
-from xltlib import decoders, pretraining, translation
+from xltlib import decoders, objective_training, pretraining, translation
 from xltlib.corpora import decoder_texts
 from xltlib.corpora.problems import PROBLEM_LANGUAGES
 from xltlib.errors import choice
@@ -73,8 +73,15 @@ WHAT = {
     "mini-bert-en": "An English encoder of BERT's architecture, trained with MLM: the classifier of translate-test.",
 }
 EARLY = "-undertrained"
-NAMES = (*pretraining.RECIPES, "mini-m2m" + EARLY, *decoders.RECIPES)
+OBJECTIVE_TOKENIZER = "mini-objectives-tokenizer"
+"""The tokenizer that paper 4's models share."""
+NAMES = (
+    *(*pretraining.RECIPES, "mini-m2m" + EARLY, *decoders.RECIPES),
+    *(OBJECTIVE_TOKENIZER, *objective_training.RECIPES),
+)
 """What `build` makes."""
+GROUPS = ("objectives",)
+"""Names that stand for several of them, built one after the other: here the last six."""
 RULES = {
     "mini-m2m": "a fixed number of steps, set before any classifier was trained.",
     "mini-m2m-undertrained": f"step {pretraining.UNDERTRAINED_STEPS} of the same training.",
@@ -92,7 +99,11 @@ def build(name: str, folder: Path = FOLDER, state: Path = BUILD / "training") ->
     A run that was killed goes on from `state`. The weights are the same on the same machine and packages; elsewhere
     they may differ in the last digits, and their hash then differs too: records name the hash they were made with.
     """
-    choice(name, NAMES, "checkpoint")
+    choice(name, (*NAMES, *GROUPS), "checkpoint")
+    if name in (*GROUPS, OBJECTIVE_TOKENIZER, *objective_training.RECIPES):
+        from xltlib import objective_models  # which needs this module
+
+        return objective_models.build_all(state) if name in GROUPS else objective_models.build(name, state=state)
     if name in decoders.RECIPES:
         return build_decoder(name, folder, state)
     recipe = pretraining.RECIPES[name.removesuffix(EARLY)]

@@ -172,12 +172,15 @@ def build_book(arguments: argparse.Namespace) -> None:
 
 
 def build_models(arguments: argparse.Namespace) -> None:
-    """Train one shipped checkpoint again, or all."""
+    """Train one shipped checkpoint again, a group of them ("objectives"), or all."""
     from xltlib import checkpoints
 
-    for name in _names(arguments.name, checkpoints.NAMES, "checkpoint"):
+    known = (*checkpoints.NAMES, *checkpoints.GROUPS)
+    for name in _names(arguments.name, known, "checkpoint") if arguments.name else checkpoints.NAMES:
         print(f"{name} ...", flush=True)
+        start = time.perf_counter()
         checkpoints.build(name)
+        print(f"{name}: {(time.perf_counter() - start) / 60:.1f} minutes", flush=True)
 
 
 def get_data(arguments: argparse.Namespace) -> None:

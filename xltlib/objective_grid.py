@@ -1,147 +1,205 @@
-"""Paper 4's grid of runs, and the tables and claims that its notebooks make from their records.
+"""Paper 4's grids of runs: live, the reference, the trial of learning rates, the confounds.
 
 A run is one model on one task and language, probed or fine-tuned. The unit of every comparison is the pretraining
-seed: the paper has one, and that is its main weakness.
+seed: the paper has one, and that is its main weakness. What the records say is in `objective_tables`.
 """
 
+import copy
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import pandas as pd
 
-from xltlib import objective_runs, published, stacks, store
+from xltlib import objective_models, objective_pretraining, objective_runs, objective_tables, store
 from xltlib.downstream import TASKS
-from xltlib.errors import choice
+from xltlib.errors import InputError, choice
+from xltlib.objective_pretraining import Checkpoint
+from xltlib.objective_tables import CONFOUNDS
 from xltlib.objectives import OBJECTIVES
 from xltlib.probing import ProbeSettings
-from xltlib.published import LedgerRow
 from xltlib.scales import objective_scale
-from xltlib.statistics import Summary, summary
-from xltlib.store import Result, RunSpec
+from xltlib.store import Result, RunSpec, Store
 
 EXPERIMENT = "objectives"
 VERSION = 1
 """Version of the method: raise it when a change of code changes results; records of another version are out of date."""
 MODES = ("probing", "fine-tuning")
-DOUBLE = tuple(name for name, objective in OBJECTIVES.items() if objective.double)
-SINGLE = tuple(name for name, objective in OBJECTIVES.items() if not objective.double)
 FROM_SCALE = ("validation_size", "test_size", "epochs", "batch", "limit", "pooling")
-Checkpoint = Callable[[str, int], str]
-"""name@hash of the model of an objective and pretraining seed."""
+LIVE_TUNED = ("pos",)
+"""Tasks that are fine-tuned live, with one seed: its texts are short, which makes it cheaper than sentiment."""
+RATES = {"probing": (3e-4, 1e-3, 3e-3, 1e-2), "fine-tuning": (1e-4, 3e-4, 1e-3, 3e-3)}
+"""Learning rates of the trial; the paper's is 1e-4, for models that are thirty times larger."""
+TRIAL_LANGUAGE = "en"
+CONFOUND_LANGUAGES = ("ar", "en", "zh")
+"""Three scripts; chosen before any run."""
+SPLITS = ("train", "validation", "test")
+
+
+# Runs -----------------------------------------------------------------------------------------------------------------
 
 
 def spec(
     at: str, objective: str, pretraining_seed: int, task: str, code: str, mode: str, seed: int, checkpoint: Checkpoint,
-    *, size: int | None = None, **changes,
+    *, variant: str = "", size: int | None = None, **changes,
 ) -> RunSpec:  # fmt: skip
-    """The spec of one run; `changes` replace settings of the scale (a confound's switch). A probing run has all its
-    heads' seeds in it; `seed` is then the first one. InputError for unknown names."""
+    """The spec of one run; `variant` names other models (`objective_models.VARIANTS`), `changes` replace settings of
+    the scale. A probing run has all its heads' seeds in it; `seed` is then the first one. InputError for unknown names,
+    and at scale paper, whose models cannot be had."""
     s = objective_scale(at)
+    objective_pretraining.refuse_paper(at)
     choice(objective, OBJECTIVES, "objective")
     choice(task, TASKS, "task")
     choice(code, s.languages, "language")
     choice(mode, MODES, "mode")
     settings = {
-        "scale": at, "objective": objective, "pretraining_seed": pretraining_seed, "task": task, "language": code,
-        "train_size": size or s.train_size, "learning_rate": s.probe_rate if mode == "probing" else s.tune_rate,
+        "scale": at, "objective": objective, "pretraining_seed": pretraining_seed, "variant": variant, "task": task,
+        "language": code, "train_size": size or s.train_size, "patience": 0,
+        "learning_rate": s.probe_rate if mode == "probing" else s.tune_rate,
         "heads": s.probe_seeds if mode == "probing" else 1, **{name: getattr(s, name) for name in FROM_SCALE},
-    } | changes  # fmt: skip
-    return RunSpec(EXPERIMENT, mode, VERSION, corpus_name(), checkpoint(objective, pretraining_seed), seed, settings)
+    }  # fmt: skip
+    if unknown := sorted(set(changes) - set(settings)):
+        raise InputError(f"unknown setting {unknown[0]!r}: use one of {', '.join(settings)}")
+    named = checkpoint(objective, pretraining_seed, variant)
+    corpus = objective_models.corpus_name()
+    return RunSpec(EXPERIMENT, mode, VERSION, corpus, named, seed, settings | changes)
 
 
-def corpus_name() -> str:
-    """The corpora behind the tasks with their hashes."""
-    from xltlib.corpora import embedded, statement_text
-
-    return f"reviews@{embedded.corpus_hash()}+statements@{statement_text.corpus_hash()}"
-
-
-def grid(at: str, checkpoint: Checkpoint, seeds: Sequence[int] | None = None) -> list[RunSpec]:
-    """Every objective, task and language, probed and fine-tuned, pretraining seed by pretraining seed."""
-    s = objective_scale(at)
-    seeds = range(1, s.pretraining_seeds + 1) if seeds is None else seeds
-    return [
-        spec(at, objective, pretraining, task, code, mode, seed, checkpoint)
-        for pretraining in seeds
-        for objective in OBJECTIVES
-        for task in s.tasks
-        for code in s.languages
-        for mode in MODES
-        for seed in range(1 if mode == "probing" else s.tune_seeds)
-    ]
-
-
-def run(run_spec: RunSpec, model: stacks.Stack, tokenizer) -> Result:
-    """Probe or fine-tune a model as a spec says. The model is changed by fine-tuning."""
+def run(run_spec: RunSpec) -> Result:
+    """Probe or fine-tune the model that a spec names: a row for each head's seed, split and metric."""
     s = run_spec.settings
-    sizes = {"train": s["train_size"], "validation": s["validation_size"], "test": s["test_size"]}
-    sets = objective_runs.sets_of(s["task"], s["language"], tokenizer, s["limit"], sizes)
-    how = ProbeSettings(len(TASKS[s["task"]].classes), s["epochs"], s["batch"], s["learning_rate"])
+    task, sizes = s["task"], tuple(s[f"{split}_size"] for split in SPLITS)
+    where = (run_spec.checkpoint, task, s["language"], s["limit"], sizes)
+    how = ProbeSettings(
+        len(TASKS[task].classes), s["epochs"], s["batch"], s["learning_rate"], patience=s["patience"] or None
+    )
+    model, sets = objective_models.load(run_spec.checkpoint)[0], encoded(*where)
     if run_spec.method == "probing":
-        heads = range(run_spec.seed, run_spec.seed + s["heads"])
-        rows = objective_runs.probe(model, s["task"], sets, how, tuple(heads), s["pooling"])
+        heads = tuple(range(run_spec.seed, run_spec.seed + s["heads"]))
+        found = frozen(*where, s["pooling"])
+        rows = objective_runs.probe(model, task, sets, how, heads, s["pooling"], found)
     else:
-        rows = objective_runs.fine_tune(model, s["task"], sets, how, run_spec.seed, s["pooling"])
+        rows = objective_runs.fine_tune(copy.deepcopy(model), task, sets, how, run_spec.seed, s["pooling"])
     return Result([row | {"language": s["language"]} for row in rows])
 
 
-def reference(at: str = "mini") -> pd.DataFrame:
-    """The committed records, one row a metric; empty when there are none."""
-    file = EXPERIMENT + ("-paper" if at == "paper" else "")
+@lru_cache(maxsize=8)
+def encoded(checkpoint: str, task: str, code: str, limit: int, sizes: tuple) -> dict[str, objective_runs.Encoding]:
+    """Train, validation and test items of a task and language as a model takes them."""
+    tokenizer = objective_models.load(checkpoint)[1]
+    return objective_runs.sets_of(task, code, tokenizer, limit, dict(zip(SPLITS, sizes, strict=True)))
+
+
+def frozen(checkpoint: str, task: str, code: str, limit: int, sizes: tuple, pooling: str):
+    """A model's features of each set, computed once in a process: heads with other rates or other labels take the same.
+    NER and POS have the same texts, and words are not pooled."""
+    words = TASKS[task].words
+    return _frozen(checkpoint, "pos" if words else task, code, limit, sizes, "mean" if words else pooling)
+
+
+@lru_cache(maxsize=4)
+def _frozen(checkpoint: str, task: str, code: str, limit: int, sizes: tuple, pooling: str):
+    model = objective_models.load(checkpoint)[0]
+    sets = encoded(checkpoint, task, code, limit, sizes)
+    return {name: objective_runs.features(model, encoding, pooling) for name, encoding in sets.items()}
+
+
+# Grids ----------------------------------------------------------------------------------------------------------------
+
+
+def live(at: str, checkpoint: Checkpoint | None = None) -> list[RunSpec]:
+    """What notebook 10 runs, with the shipped models (one pretraining seed): probing on all live tasks and languages,
+    fine-tuning on LIVE_TUNED."""
+    s, checkpoint = objective_scale(at), checkpoint or objective_pretraining.checkpoints()
+    return [
+        spec(at, objective, 1, task, code, mode, seed, checkpoint, size=s.live_size)
+        for objective in OBJECTIVES
+        for code in s.live_languages
+        for task in s.live_tasks
+        for mode, seed in _modes(int(task in LIVE_TUNED))
+    ]
+
+
+def _modes(tune_seeds: int) -> list[tuple[str, int]]:
+    """(mode, seed): one probing run, which has all heads in it, and a fine-tuning run for each seed."""
+    return [("probing", 0), *(("fine-tuning", seed) for seed in range(tune_seeds))]
+
+
+def full_grid(
+    at: str, checkpoint: Checkpoint | None = None, pretraining_seeds: Sequence[int] | None = None
+) -> list[RunSpec]:
+    """The reference: every objective, task and language, probed and fine-tuned, pretraining seed by pretraining seed.
+    InputError when a model has never been built."""
+    s, checkpoint = objective_scale(at), checkpoint or objective_pretraining.checkpoints()
+    return [
+        spec(at, objective, pretraining_seed, task, code, mode, seed, checkpoint)
+        for pretraining_seed in pretraining_seeds or range(1, s.pretraining_seeds + 1)
+        for objective in OBJECTIVES
+        for code in s.languages
+        for task in s.tasks
+        for mode, seed in _modes(s.tune_seeds)
+    ]
+
+
+def rate_trial(at: str, checkpoint: Checkpoint | None = None) -> list[RunSpec]:
+    """Where the two learning rates come from: all five models (first pretraining seed), the live tasks (one of texts,
+    one of words) in English, judged on validation items; `objective_tables.chosen` has the rule."""
+    s, checkpoint = objective_scale(at), checkpoint or objective_pretraining.checkpoints()
+    return [
+        spec(at, objective, 1, task, TRIAL_LANGUAGE, mode, 0, checkpoint, learning_rate=rate)
+        for mode in MODES
+        for objective in OBJECTIVES
+        for task in s.live_tasks
+        for rate in RATES[mode]
+    ]
+
+
+def confounds(at: str, checkpoint: Checkpoint | None = None) -> list[RunSpec]:
+    """Every confound with one pretraining seed and, in fine-tuning, one seed; all of probing first, which is cheap."""
+    checkpoint = checkpoint or objective_pretraining.checkpoints()
+    return [
+        spec(at, objective, 1, task, code, mode, 0, checkpoint, variant=found.variant, **found.changes)
+        for mode in MODES
+        for found in CONFOUNDS.values()
+        for objective in found.objectives
+        for code in CONFOUND_LANGUAGES
+        for task in found.tasks
+    ]
+
+
+PARTS: dict[str, Callable[[str], list[RunSpec]]] = {"-rates": rate_trial, "": full_grid, "-confounds": confounds}
+"""The reference files, in the order in which they are made."""
+
+
+def complete(records: Store, at: str, jobs: int = 1) -> None:
+    """Make what the reference files of a scale lack: models that are not there are pretrained first, then the trial,
+    the full grid and the confounds run; resumable, one process a core. InputError at smoke, whose runs are no results,
+    and when the trial chooses other learning rates than the scale has."""
+    if at == "smoke":
+        raise InputError("grid 'full' at scale smoke: its runs are no results; use --scale mini")
+    objective_pretraining.refuse_paper(at)
+    objective_pretraining.complete(records, objective_scale(at).pretraining_seeds, jobs)
+    for part, wanted in PARTS.items():
+        todo = records.missing_in_reference(EXPERIMENT + part, wanted(at))
+        objective_pretraining.prepare([run_spec.checkpoint for run_spec in todo], jobs)
+        records.complete_reference(EXPERIMENT + part, wanted(at), run, jobs=jobs)
+        if part == "-rates":
+            _check_rates(at)
+
+
+def _check_rates(at: str) -> None:
+    """The scale's rates are those that the trial chose; hours of runs with others would be of no use."""
+    s, found = objective_scale(at), objective_tables.chosen(reference(at, "-rates"))
+    for mode, here, name in (("probing", s.probe_rate, "probe_rate"), ("fine-tuning", s.tune_rate, "tune_rate")):
+        if found[mode] != here:
+            raise InputError(
+                f"the trial chooses learning rate {found[mode]:g} for {mode}, and scale {at} has {here:g}: "
+                f"set {name} in xltlib/scales.py, and run again"
+            )
+
+
+def reference(at: str = "mini", part: str = "") -> pd.DataFrame:
+    """The committed records, one row a metric; empty when there are none. `part`: "-rates" or "-confounds". Smoke,
+    which proves nothing, shows mini's."""
+    objective_scale(at)
+    file = EXPERIMENT + part
     return store.reference(file) if (store.REFERENCE / f"{file}.parquet").exists() else pd.DataFrame()
-
-
-# Tables and claims ----------------------------------------------------------------------------------------------------
-
-
-def scores(frame: pd.DataFrame, metric: str = "f1_macro") -> pd.DataFrame:
-    """Test scores with a row for each (mode, task, language, pretraining seed), heads and fine-tunings averaged, and a
-    column for each objective."""
-    part = frame[(frame["metric"] == metric) & (frame["split"] == "test")]
-    index = ["method", "task", "language", "pretraining_seed"]
-    return part.pivot_table(index=index, columns="objective", values="value", aggfunc="mean")
-
-
-def by_seed(values: pd.Series, **where: str | Sequence[str]) -> pd.Series:
-    """A difference of columns of `scores`, averaged within each pretraining seed. `where` keeps one value, or a list of
-    them, of an index level."""
-    for level, wanted in where.items():
-        kept = [wanted] if isinstance(wanted, str) else list(wanted)
-        values = values[values.index.get_level_values(level).isin(kept)]
-    return values.dropna().groupby("pretraining_seed").mean()
-
-
-def gap(table: pd.DataFrame) -> pd.Series:
-    """The mean of the double stacks less the mean of the single ones."""
-    return table[list(DOUBLE)].mean(axis=1) - table[list(SINGLE)].mean(axis=1)
-
-
-def effects(table: pd.DataFrame) -> dict[str, pd.Series]:
-    """The paper's claims as differences by pretraining seed, each claimed to be above zero (claims.csv, B01 to B08)."""
-    best = lambda names: table[list(names)].max(axis=1)  # noqa: E731
-    probing, tuned = {"method": "probing"}, {"method": "fine-tuning"}
-    gaps = gap(table)
-    return {
-        "B01": by_seed(table["2-MT"] - table["2-LM"]),
-        "B02": by_seed(table[list(DOUBLE)].min(axis=1) - best(SINGLE), **probing),
-        "B03": by_seed(table["CLM"] - best(["MLM", "TLM"]), **probing),
-        "B04": by_seed(table["MLM"] - best(["CLM", "TLM"]), **tuned, task=["pos", "ner", "nli"]),
-        "B05": by_seed(table["TLM"] - best(["CLM", "MLM"]), **tuned, task="sentiment"),
-        "B06": by_seed(gaps, **probing) - by_seed(gaps, **tuned),
-        "B07": by_seed((table["2-MT"] - table["2-LM"]) - (table["TLM"] - best(["CLM", "MLM"]))),
-        "B08": by_seed(table["2-MT"] - best([name for name in OBJECTIVES if name != "2-MT"])),
-    }
-
-
-def ledger(frame: pd.DataFrame) -> pd.DataFrame:
-    """Paper 4's rows of the replication ledger, from the reference runs; all "not run" without them."""
-    if frame.empty:
-        return published.ledger([], "objectives")
-    test = "difference in macro-F1 by pretraining seed, averaged over tasks and languages; t interval over seeds"
-    rows = [
-        LedgerRow(claim, _summary(found), "mini", test, ">0") for claim, found in effects(scores(frame)).items()
-    ]  # fmt: skip
-    return published.ledger(rows, "objectives")
-
-
-def _summary(found: pd.Series) -> Summary | None:
-    return summary(found) if len(found) else None

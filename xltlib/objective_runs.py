@@ -18,7 +18,7 @@ from xltlib.downstream import CUT, TASKS, TextItem, WordItem, first_subwords, to
 from xltlib.errors import InputError
 from xltlib.objectives import END, PAD, START
 from xltlib.pretraining import pad
-from xltlib.probing import ProbeSettings
+from xltlib.probing import EarlyStopping, ProbeSettings
 from xltlib.stacks import Stack, pooled
 
 BATCH = 64
@@ -120,13 +120,15 @@ def scores(encoding: Encoding, guesses: np.ndarray, words: bool) -> dict[str, fl
 
 
 def probe(
-    model: Stack, task: str, sets: dict[str, Encoding], settings: ProbeSettings, seeds: Sequence[int], pooling: str
-) -> list[dict]:
+    model: Stack, task: str, sets: dict[str, Encoding], settings: ProbeSettings, seeds: Sequence[int], pooling: str,
+    found: dict[str, Tensor] | None = None,
+) -> list[dict]:  # fmt: skip
     """Train heads on frozen features of `sets["train"]` and score them on the other sets: a row for each head's seed,
-    set and metric."""
-    found = {name: features(model, encoding, pooling) for name, encoding in sets.items()}
+    set and metric. `found`: the features of each set where they are known already."""
+    found = found or {name: features(model, encoding, pooling) for name, encoding in sets.items()}
     train = sets["train"]
-    heads = probing.train_heads(found["train"], kept_labels(train), settings, seeds, train.groups)
+    held = (found["validation"], kept_labels(sets["validation"])) if settings.patience else None
+    heads = probing.train_heads(found["train"], kept_labels(train), settings, seeds, train.groups, held)
     rows = []
     for name, encoding in sets.items():
         if name != "train":
@@ -156,25 +158,19 @@ class Tuned(nn.Module):
 def fine_tune(
     model: Stack, task: str, sets: dict[str, Encoding], settings: ProbeSettings, seed: int, pooling: str
 ) -> list[dict]:
-    """Train model and head together for `settings.epochs` at a constant rate (AdamW, no decay), and score them on the
-    other sets. The model given is changed."""
+    """Train model and head together at a constant rate (AdamW, no decay) for `settings.epochs`, or until the validation
+    loss has not fallen for `settings.patience` of them; score them on the other sets. The model given is changed."""
     torch.manual_seed(seed)
-    train = sets["train"]
-    tuned, draw = Tuned(model, settings, train.sides, seed, pooling), torch.Generator().manual_seed(seed + 10**6)
+    tuned = Tuned(model, settings, sets["train"].sides, seed, pooling)
+    draw = torch.Generator().manual_seed(seed + 10**6)
     optimiser = torch.optim.AdamW(tuned.parameters(), lr=settings.learning_rate, weight_decay=0.0)
-    labels, groups = kept_labels(train), train.groups
-    ends = np.cumsum([0, *groups])
+    stopping = EarlyStopping([p[None] for p in tuned.parameters()], settings.patience) if settings.patience else None
     for _ in range(settings.epochs):
-        tuned.train()
-        order = torch.randperm(len(groups), generator=draw).tolist()
-        for start in range(0, len(order), settings.batch):
-            rows = order[start : start + settings.batch]
-            wanted = torch.cat([labels[ends[row] : ends[row + 1]] for row in rows])
-            loss = cross_entropy(tuned(train, rows), wanted)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-    tuned.eval()
+        _epoch(tuned, optimiser, sets["train"], settings.batch, draw)
+        if stopping and stopping.stop(torch.tensor([validation_loss(tuned, sets["validation"])])):
+            break
+    if stopping:
+        stopping.restore()
     found = []
     for name, encoding in sets.items():
         if name != "train":
@@ -184,12 +180,37 @@ def fine_tune(
     return found
 
 
+def _epoch(tuned: Tuned, optimiser: torch.optim.Optimizer, train: Encoding, batch: int, draw: torch.Generator) -> None:
+    """One pass over the training items, in an order that `draw` gives."""
+    tuned.train()
+    labels, groups = kept_labels(train), train.groups
+    ends = np.cumsum([0, *groups])
+    order = torch.randperm(len(groups), generator=draw).tolist()
+    for start in range(0, len(order), batch):
+        rows = order[start : start + batch]
+        wanted = torch.cat([labels[ends[row] : ends[row + 1]] for row in rows])
+        loss = cross_entropy(tuned(train, rows), wanted)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+
+
 @torch.no_grad()
+def logits(tuned: Tuned, encoding: Encoding, batch: int = BATCH) -> Tensor:
+    """Logits (n, classes) of all that has features, in order, without dropout."""
+    tuned.eval()
+    n = len(encoding.ids) // encoding.sides
+    return torch.cat([tuned(encoding, range(start, min(n, start + batch))) for start in range(0, n, batch)]).cpu()
+
+
 def guessed(tuned: Tuned, encoding: Encoding, batch: int = BATCH) -> np.ndarray:
     """Predicted classes of all that has features, in order."""
-    n = len(encoding.ids) // encoding.sides
-    parts = [tuned(encoding, range(start, min(n, start + batch))).argmax(-1) for start in range(0, n, batch)]
-    return torch.cat(parts).cpu().numpy()
+    return logits(tuned, encoding, batch).argmax(-1).numpy()
+
+
+def validation_loss(tuned: Tuned, encoding: Encoding) -> float:
+    """Mean cross-entropy of all that has features."""
+    return cross_entropy(logits(tuned, encoding), kept_labels(encoding)).item()
 
 
 def _rows(values: dict[str, float], name: str, seed: int, n: int) -> list[dict]:

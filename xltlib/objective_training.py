@@ -32,7 +32,7 @@ class ObjectiveRecipe:
     drafts: int = 30000
     learning_rate: float = 1e-3
     warmup: int = 300
-    width: int = 128
+    width: int = 96
     layers: int = 6
     heads: int = 4
     vocabulary: int = 6000

@@ -2,7 +2,8 @@
 
 The head is the released one of paper 4: dropout, a linear layer to 256, GELU, a linear layer to the classes, Xavier
 weights and zero biases. Heads of several seeds train side by side as one batched computation; each has its own first
-weights, batch order and dropout, drawn from its own seed, so that a head is the same whatever its company.
+weights, batch order and dropout, drawn from its own seed, so that a head is the same whatever its company. With
+`patience` each stops by itself, too, as in the released code (the paper trains for ten epochs).
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,8 @@ IGNORED = -100
 @dataclass(frozen=True)
 class ProbeSettings:
     """Hyper-parameters of a head; the paper's are 10 epochs, batch 128, AdamW at a constant 1e-4 (no decay in its
-    code), hidden size 256, dropout 0.1."""
+    code), hidden size 256, dropout 0.1. `patience`: epochs without a lower validation loss after which training stops
+    and the best epoch is restored (3 in the released code); None trains all epochs."""
 
     classes: int
     epochs: int = 10
@@ -29,6 +31,7 @@ class ProbeSettings:
     learning_rate: float = 1e-4
     hidden: int = 256
     dropout: float = 0.1
+    patience: int | None = None
 
 
 class Heads(nn.Module):
@@ -62,19 +65,49 @@ def _xavier(rows: int, columns: int, draw: torch.Generator) -> Tensor:
     return (torch.rand(rows, columns, generator=draw) * 2 - 1) * bound
 
 
+class EarlyStopping:
+    """Keeps the parameters of the epoch with the lowest validation loss. `parameters` have a leading dimension of
+    trainings that run side by side; each stops for itself, `patience` epochs after its best one."""
+
+    def __init__(self, parameters: Sequence[Tensor], patience: int):
+        self.parameters, self.patience = [p.detach() for p in parameters], patience
+        self.best = [p.clone() for p in self.parameters]
+        runs = len(self.parameters[0])
+        self.loss, self.waited = torch.full((runs,), torch.inf), torch.zeros(runs, dtype=torch.long)
+
+    def stop(self, losses: Tensor) -> bool:
+        """Whether all trainings have stopped, after an epoch with these validation losses, one a training."""
+        better = (losses < self.loss) & (self.waited < self.patience)
+        self.waited = torch.where(better, 0, self.waited + 1)
+        self.loss = torch.where(better, losses, self.loss)
+        for kept, p in zip(self.best, self.parameters, strict=True):
+            kept[better] = p[better]
+        return bool((self.waited >= self.patience).all())
+
+    def restore(self) -> None:
+        """Put the best epoch's parameters back."""
+        for kept, p in zip(self.best, self.parameters, strict=True):
+            p.copy_(kept)
+
+
 def train_heads(
-    features: Tensor, labels: Tensor, settings: ProbeSettings, seeds: Sequence[int], groups: Sequence[int] | None = None
-) -> Heads:
+    features: Tensor, labels: Tensor, settings: ProbeSettings, seeds: Sequence[int],
+    groups: Sequence[int] | None = None, held: tuple[Tensor, Tensor] | None = None,
+) -> Heads:  # fmt: skip
     """Train a head for each seed on frozen features (n, width) with labels (n,); the loss is mean cross-entropy.
 
     `groups`: how many rows each text has, in order (a text's words stand together in a batch, and `settings.batch`
-    counts texts); None: one row each. InputError when numbers do not fit together.
+    counts texts); None: one row each. `held`: validation features and labels, which early stopping looks at.
+    InputError when numbers do not fit together.
     """
     groups = [1] * len(labels) if groups is None else list(groups)
     if not len(features) == len(labels) == sum(groups) or not len(labels):
         found = f"{len(features)} features, {len(labels)} labels, {sum(groups)} rows in groups"
         raise InputError(f"probing needs as many features as labels, at least one: {found}")
+    if settings.patience and held is None:
+        raise InputError("early stopping needs validation features and labels: give them, or set patience to None")
     heads = Heads(features.shape[1], settings, seeds).to(features.device)
+    stopping = EarlyStopping(list(heads.parameters()), settings.patience) if settings.patience else None
     optimiser = torch.optim.AdamW(heads.parameters(), lr=settings.learning_rate, weight_decay=0.0)
     draws = [torch.Generator().manual_seed(seed + 10**6) for seed in seeds]
     starts = torch.tensor([0, *groups]).cumsum(0)
@@ -89,7 +122,19 @@ def train_heads(
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
+        if stopping and stopping.stop(validation_losses(heads, *held)):
+            break
+    if stopping:
+        stopping.restore()
     return heads
+
+
+@torch.no_grad()
+def validation_losses(heads: Heads, features: Tensor, labels: Tensor) -> Tensor:
+    """Each head's mean cross-entropy without dropout, (S,)."""
+    logits = heads(features)
+    losses = cross_entropy(logits.flatten(0, 1), labels.to(features.device).repeat(len(logits)), reduction="none")
+    return losses.view(len(logits), -1).mean(1).cpu()
 
 
 def _rows(texts: Tensor, starts: Tensor) -> Tensor:

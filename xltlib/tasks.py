@@ -119,7 +119,8 @@ def _files_name(found: Task) -> str:
 def files_of(found: Task, code: str, split: str) -> Items:
     """The paper's own data from local files: $XLT_DATA/mldoc, /pawsx and /xnli in upstream's layout (MARC may also come
     from the hub, see `corpora.hub`). With a folder $XLT_DATA/rcv (the Reuters Corpora) MLDoc's files are its indices,
-    without it they are prepared texts. For XTREME's translations see `given_translations`. InputError when files are not there."""
+    without it they are prepared texts. For XTREME's translations see `given_translations`. InputError when files are
+    not there."""
     from xltlib.corpora import hub, mldoc, pair_files
 
     if found.name == "reviews":

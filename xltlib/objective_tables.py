@@ -1,0 +1,211 @@
+"""What paper 4's records say: scores by pretraining seed, the claims, the choice of learning rates, the confounds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from xltlib import objective_models, published, statistics
+from xltlib.downstream import TASKS
+from xltlib.objectives import OBJECTIVES
+from xltlib.published import LedgerRow
+from xltlib.scales import OBJECTIVE_MINI
+from xltlib.statistics import Summary, summary
+
+DOUBLE = tuple(name for name, objective in OBJECTIVES.items() if objective.double)
+SINGLE = tuple(name for name, objective in OBJECTIVES.items() if not objective.double)
+CELL = ["method", "task", "language"]
+UNIT = "pretraining_seed"
+HOUSE = {"pooling": OBJECTIVE_MINI.pooling, "patience": 0, "limit": OBJECTIVE_MINI.limit, "variant": ""}
+"""Settings of the main grid that a confound changes."""
+
+
+@dataclass(frozen=True)
+class Confound:
+    """Something that differs between the paper's text and its released code, as a switch: settings that change, or a
+    variant of the models; for which objectives and tasks."""
+
+    changes: dict = field(default_factory=dict)
+    variant: str = ""
+    objectives: tuple[str, ...] = tuple(OBJECTIVES)
+    tasks: tuple[str, ...] = tuple(TASKS)
+
+    @property
+    def settings(self) -> tuple:
+        """The values of HOUSE's settings with the switch on."""
+        return tuple((HOUSE | self.changes | {"variant": self.variant}).values())
+
+
+CONFOUNDS = {
+    "sum pooling": Confound({"pooling": "sum"}, tasks=("sentiment", "nli")),
+    "sum pooling with pads": Confound({"pooling": "sum with pads"}, tasks=("sentiment", "nli")),
+    "early stopping": Confound({"patience": 3}),
+    "12 subwords": Confound({"limit": 12}, tasks=("ner", "pos")),
+    **{
+        name: Confound(variant=variant, objectives=objective_models.VARIANTS_OF[variant])
+        for name, variant in (("width 144", "wide"), ("post-norm", "post-norm"), ("released noise", "released-noise"))
+    },
+}
+"""Each is compared with the main grid's runs of the same model, task, language and seed. Pooling belongs to texts, the
+limit of subwords to words."""
+RELEASED = "released pooling"
+"""Double stacks with the sum, single ones with the sum that counts pads: a comparison that needs no runs of its own."""
+
+
+# Scores ---------------------------------------------------------------------------------------------------------------
+
+
+def scores(frame: pd.DataFrame, metric: str = "f1_macro", split: str = "test") -> pd.DataFrame:
+    """Scores with a row for each (mode, task, language, pretraining seed), heads and fine-tunings averaged, and a
+    column for each objective."""
+    part = frame[(frame["metric"] == metric) & (frame["split"] == split)]
+    return part.pivot_table(index=[*CELL, UNIT], columns="objective", values="value", aggfunc="mean")
+
+
+def by_seed(values: pd.Series, **where: str | Sequence[str]) -> pd.Series:
+    """A difference of columns of `scores`, averaged within each pretraining seed. `where` keeps one value, or a list of
+    them, of an index level."""
+    for level, wanted in where.items():
+        kept = [wanted] if isinstance(wanted, str) else list(wanted)
+        values = values[values.index.get_level_values(level).isin(kept)]
+    return values.dropna().groupby(UNIT).mean()
+
+
+def cells(frame: pd.DataFrame, mode: str, metric: str = "f1_macro", unit: str = UNIT) -> pd.DataFrame:
+    """Tables 1 to 4, 8 and 9: by task and objective a column for each language, mean [95 % CI over units], n. `unit`:
+    pretraining_seed, or head_seed where there is one model of each objective only."""
+    part = frame[(frame["metric"] == metric) & (frame["split"] == "test") & (frame["method"] == mode)]
+    found = statistics.spread(part, ["task", "objective"], "language", runs=[unit])
+    order = {name: i for i, name in enumerate(OBJECTIVES)}
+    return found.sort_values(
+        ["task", "objective"], key=lambda c: c.map(order) if c.name == "objective" else c, ignore_index=True
+    )
+
+
+def sources_of_spread(frame: pd.DataFrame, metric: str = "f1_macro") -> pd.DataFrame:
+    """Standard deviations by mode and objective, averaged over tasks and languages: of seeds of heads and fine-tunings
+    within one pretrained model, and of the means of models with different pretraining seeds (which still hold a part of
+    the former: that of the mean of several heads)."""
+    part = frame[(frame["metric"] == metric) & (frame["split"] == "test")]
+    of_model = part.groupby([*CELL, UNIT, "objective"])["value"].agg(["mean", "std"])
+    within = of_model["std"].groupby(["method", "objective"]).mean()
+    between = of_model["mean"].groupby([*CELL, "objective"]).std().groupby(["method", "objective"]).mean()
+    return pd.DataFrame({"sd of heads": within, "sd of pretraining seeds": between}).reset_index()
+
+
+# Claims ---------------------------------------------------------------------------------------------------------------
+
+
+def gap(table: pd.DataFrame) -> pd.Series:
+    """The mean of the double stacks less the mean of the single ones."""
+    return table[list(DOUBLE)].mean(axis=1) - table[list(SINGLE)].mean(axis=1)
+
+
+def interaction(table: pd.DataFrame) -> pd.Series:
+    """What translation adds in a double stack less what it adds in a causal single stack: (2-MT - 2-LM) - (TLM - CLM).
+    Unlike B07, which sets TLM against the better of CLM and MLM, no side gains from the choice of a best one."""
+    return (table["2-MT"] - table["2-LM"]) - (table["TLM"] - table["CLM"])
+
+
+def effects(table: pd.DataFrame) -> dict[str, pd.Series]:
+    """The paper's claims as differences by pretraining seed, each claimed to be above zero (claims.csv, B01 to B08)."""
+    best = lambda names: table[list(names)].max(axis=1)  # noqa: E731
+    probing, tuned = {"method": "probing"}, {"method": "fine-tuning"}
+    gaps = gap(table)
+    return {
+        "B01": by_seed(table["2-MT"] - table["2-LM"]),
+        "B02": by_seed(table[list(DOUBLE)].min(axis=1) - best(SINGLE), **probing),
+        "B03": by_seed(table["CLM"] - best(["MLM", "TLM"]), **probing),
+        "B04": by_seed(table["MLM"] - best(["CLM", "TLM"]), **tuned, task=["pos", "ner", "nli"]),
+        "B05": by_seed(table["TLM"] - best(["CLM", "MLM"]), **tuned, task="sentiment"),
+        "B06": by_seed(gaps, **probing) - by_seed(gaps, **tuned),
+        "B07": by_seed((table["2-MT"] - table["2-LM"]) - (table["TLM"] - best(["CLM", "MLM"]))),
+        "B08": by_seed(table["2-MT"] - best([name for name in OBJECTIVES if name != "2-MT"])),
+    }
+
+
+def ledger(frame: pd.DataFrame) -> pd.DataFrame:
+    """Paper 4's rows of the replication ledger, from the reference runs; all "not run" without them."""
+    if frame.empty:
+        return published.ledger([], "objectives")
+    test = "difference in macro-F1 by pretraining seed, averaged over tasks and languages; t interval over seeds"
+    found = effects(scores(frame))
+    rows = [LedgerRow(claim, _summary(values), "mini", test, ">0") for claim, values in found.items()]
+    return published.ledger(rows, "objectives")
+
+
+def _summary(found: pd.Series) -> Summary | None:
+    return summary(found) if len(found) else None
+
+
+# Learning rates -------------------------------------------------------------------------------------------------------
+
+
+def rates(frame: pd.DataFrame) -> pd.DataFrame:
+    """The trial: validation macro-F1 by mode and learning rate, a column for each objective (heads and tasks averaged)
+    and `mean` over the five."""
+    table = frame[(frame["metric"] == "f1_macro") & (frame["split"] == "validation")].pivot_table(
+        index=["method", "learning_rate"], columns="objective", values="value", aggfunc="mean"
+    )
+    return table[list(OBJECTIVES)].assign(mean=table[list(OBJECTIVES)].mean(axis=1, skipna=False))
+
+
+def chosen(frame: pd.DataFrame) -> dict[str, float]:
+    """The learning rate of each mode, one for all models: the highest mean of `rates`, of equals the lower rate."""
+    means = rates(frame)["mean"]
+    return {mode: float(part.droplevel("method").sort_index().idxmax()) for mode, part in means.groupby("method")}
+
+
+# Confounds ------------------------------------------------------------------------------------------------------------
+
+
+def _pairs(main: pd.DataFrame, changed: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Test scores of changed runs (`value`) beside the main grid's of the same model, task, language and seed
+    (`house`), with the name of the confound."""
+    keys = [*CELL, "objective", UNIT, "head_seed"]
+    before, after = (part[(part["metric"] == metric) & (part["split"] == "test")] for part in (main, changed))
+    names = {confound.settings: name for name, confound in CONFOUNDS.items()}
+    told = [names[settings] for settings in after[list(HOUSE)].itertuples(index=False, name=None)]
+    found = after.assign(confound=told)[[*keys, "confound", "value"]]
+    return found.merge(before[[*keys, "value"]].rename(columns={"value": "house"}), on=keys)
+
+
+def confound_effects(main: pd.DataFrame, changed: pd.DataFrame, metric: str = "f1_macro") -> pd.DataFrame:
+    """What each confound changes, by mode and objective: the main grid's mean and the changed one over tasks and
+    languages, their difference, and its lowest and highest cell (a task and language; heads averaged). One pretraining
+    seed: there is no interval."""
+    by = ["confound", "method", "objective"]
+    of_cell = _pairs(main, changed, metric).groupby([*by, "task", "language"], sort=False)[["house", "value"]].mean()
+    of_cell["difference"] = of_cell["value"] - of_cell["house"]
+    groups = of_cell.groupby(by, sort=False)
+    found = groups[["house", "value", "difference"]].mean().rename(columns={"house": "main grid", "value": "changed"})
+    lowest, highest = groups["difference"].min(), groups["difference"].max()
+    return found.assign(lowest=lowest, highest=highest, cells=groups.size()).reset_index()
+
+
+def contrasts(main: pd.DataFrame, changed: pd.DataFrame, metric: str = "f1_macro") -> pd.DataFrame:
+    """What each confound does to the paper's comparisons, by mode: 2-MT - 2-LM, and double less single stacks, in the
+    main grid and with the changed models in their places; over the confound's tasks and languages, the same seeds."""
+    pairs = _pairs(main, changed, metric)
+    with_pads, double = pairs["confound"].eq("sum pooling with pads"), pairs["objective"].isin(DOUBLE)
+    released = pairs[(with_pads & ~double) | (pairs["confound"].eq("sum pooling") & double)]
+    rows = []
+    for (confound, mode), part in pd.concat([pairs, released.assign(confound=RELEASED)]).groupby(
+        ["confound", "method"], sort=False
+    ):
+        after = part.pivot_table(index=["task", "language"], columns="objective", values="value")
+        same = main[main["head_seed"].isin(part["head_seed"]) & main[UNIT].isin(part[UNIT])]
+        house = scores(same, metric).xs(mode, level="method").droplevel(UNIT).loc[after.index]
+        after = after.reindex(columns=house.columns).fillna(house)
+        for name, of in (("2-MT - 2-LM", lambda t: t["2-MT"] - t["2-LM"]), ("double - single", gap)):
+            numbers = {"main grid": of(house).mean(), "changed": of(after).mean()}
+            rows.append({"confound": confound, "method": mode, "contrast": name} | numbers)
+    return pd.DataFrame(rows)
+
+
+def both_counts(changed: pd.DataFrame) -> pd.DataFrame:
+    """Words that were cut, counted both ways: by mode, task and language the share that was cut, the accuracy of the
+    others, and the accuracy with cut words as errors (as released); means over objectives and heads."""
+    part = changed[(changed["split"] == "test") & changed["metric"].isin(["cut", "accuracy", "accuracy_all"])]
+    part = part[part["limit"] != HOUSE["limit"]]
+    return part.pivot_table(index=CELL, columns="metric", values="value")[["cut", "accuracy", "accuracy_all"]]
