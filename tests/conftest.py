@@ -1,4 +1,4 @@
-"""What several test modules share: tiny notebooks, and a course that lies in a temporary folder."""
+"""What several test modules share: tiny notebooks, a course in a temporary folder, tiny models of paper 4."""
 
 import os
 from pathlib import Path
@@ -40,3 +40,23 @@ def no_network(monkeypatch):
     path = [str(OFFLINE), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
     monkeypatch.setenv("XLT_BLOCK_SOCKETS", "1")
+
+
+@pytest.fixture(scope="session")
+def made_objectives(tmp_path_factory):
+    """A folder with paper 4's tokenizer and five tiny models, built once."""
+    from tiny_objectives import build_shipped, move_to
+
+    folder = tmp_path_factory.mktemp("objectives")
+    with pytest.MonkeyPatch.context() as patch:
+        move_to(folder, patch)
+        build_shipped()
+    return folder
+
+
+@pytest.fixture
+def tiny(made_objectives, tmp_path, monkeypatch):
+    """A copy of them, to be changed."""
+    from tiny_objectives import copied
+
+    return copied(made_objectives, tmp_path / "copy", monkeypatch)

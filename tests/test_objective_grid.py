@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import torch
 from refusals import refused
-from tiny_objectives import build_shipped, copied, move_to
 
 from xltlib import objective_grid, objective_models, objective_pretraining, objective_runs, objective_tables, scales
 from xltlib.objective_grid import MODES, RATES, confounds, full_grid, live, rate_trial, run, spec
@@ -22,22 +21,6 @@ AT = OBJECTIVE_SCALES["mini"]
 
 def named(objective: str, seed: int = 1, variant: str = "") -> str:
     return f"{objective_models.name_of(objective, seed, variant)}@0"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A folder with the tokenizer and the five models, built once."""
-    folder = tmp_path_factory.mktemp("objectives")
-    with pytest.MonkeyPatch.context() as patch:
-        move_to(folder, patch)
-        build_shipped()
-    return folder
-
-
-@pytest.fixture
-def tiny(made, tmp_path, monkeypatch):
-    """A copy of them."""
-    return copied(made, tmp_path / "copy", monkeypatch)
 
 
 def records(values: dict, tuned_bonus: float = 0.0) -> pd.DataFrame:

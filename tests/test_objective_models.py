@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 from refusals import refused
-from tiny_objectives import TINY, build_shipped, copied, move_to
+from tiny_objectives import TINY
 
 from xltlib import checkpoints, cli, models, objective_models, objective_pretraining, objective_training
 from xltlib.objective_models import OBJECTIVE_TOKENIZER, fingerprint, folder_of, load, name_of, recipe_of, there
@@ -17,22 +17,6 @@ from xltlib.pretraining import Training
 from xltlib.store import Store
 
 SHIPPED_MB = 15
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A folder with the tokenizer and the five models, built once."""
-    folder = tmp_path_factory.mktemp("objectives")
-    with pytest.MonkeyPatch.context() as patch:
-        move_to(folder, patch)
-        build_shipped()
-    return folder
-
-
-@pytest.fixture
-def tiny(made, tmp_path, monkeypatch):
-    """A copy of them."""
-    return copied(made, tmp_path / "copy", monkeypatch)
 
 
 # Names ----------------------------------------------------------------------------------------------------------------
