@@ -74,6 +74,16 @@ def test_status_page_names_what_ran(small_book):
     assert re.search(r"\d+ cores", page) and re.search(r"papermill\s+\d", page)
 
 
+def test_the_status_page_names_each_machine_only_where_they_differ():
+    def page(*places):
+        found = {f"0{i}": nbformat.v4.new_notebook(metadata={"xltlib": {"machine": p}}) for i, p in enumerate(places)}
+        return book.status(found, "mini")
+
+    assert "All ran on one machine: a box." in page("a box", "a box") and "Machine" not in page("a box", "a box")
+    both = page("a box", "a laptop")
+    assert "| Machine |" in both and "| a laptop |" in both and "one machine" not in both
+
+
 def test_theme_keeps_its_options_and_has_one_header(small_book):
     page = small_book.page("intro.html")
     assert "Search this book..." in page  # Jupyter Book's own option, beside ours

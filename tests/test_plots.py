@@ -173,3 +173,17 @@ def test_table_with_an_index(shown):
     page = shown[0]["text/html"]
     assert '<th scope="col">train</th><th scope="col" class="xlt-number">de</th>' in page
     assert "smoke" not in page.lower()
+
+
+def test_an_n_that_all_means_share_is_told_once(shown):
+    frame = pd.DataFrame({"task": ["a", "b"], "x": ["0.1 [0.0, 0.2], n = 5", "-0.3 [-0.4, -0.2], n = 5"], "n": [1, 2]})
+    plots.table(frame, "Means", "mini")
+    page, plain = shown[0]["text/html"], shown[0]["text/plain"]
+    assert "<caption>Means; n = 5 in every cell with an interval</caption>" in page
+    assert "<td>0.1 [0.0,\u00a00.2]</td>" in page and "<td>-0.3 [-0.4,\u00a0-0.2]</td>" in page
+    assert "n = 5 in every cell" in plain and plain.count("n = 5") == 1
+    frame.loc[1, "x"] = "-0.3 [-0.4, -0.2], n = 4"
+    plots.table(frame, "Means", "mini")
+    assert "<caption>Means</caption>" in shown[1]["text/html"] and "n = 4" in shown[1]["text/html"]
+    plots.table(frame.head(1), "One mean", "mini")
+    assert "0.2], n = 5" in shown[2]["text/html"]

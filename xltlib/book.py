@@ -145,13 +145,17 @@ def status(copies: dict[str, NotebookNode], scale: str) -> str:
     A runner may leave `metadata.xltlib = {"machine": machine(), "versions": versions()}` in a copy; without it, this
     machine and its packages are named.
     """
-    rows = [_status_row(name, copy, scale) for name, copy in copies.items()]
+    places = [copy.metadata.get("xltlib", {}).get("machine") or machine() for copy in copies.values()]
+    several = len(set(places)) > 1
+    pairs = zip(copies.items(), places, strict=True)
+    rows = [_status_row(name, copy, scale, place if several else "") for (name, copy), place in pairs]
     known = [copy.metadata.get("xltlib", {}).get("versions") for copy in copies.values()]
     packages = next((found for found in known if found), None) or versions()
     head = ["# Status of this book", "", f"Every notebook page shows what one run at scale `{scale}` gave."]
+    head[-1] += "" if several else f" All ran on one machine: {next(iter(places), machine())}."
     if scale == "smoke":
         head += ["", ":::{warning}", "A smoke run proves that the code runs. None of its numbers is a result.", ":::"]
-    columns = ["Notebook", "Scale", "Wall time", "Finished (UTC)", "Machine", "Parameters"]
+    columns = ["Notebook", "Scale", "Wall time", "Finished (UTC)", *(["Machine"] if several else []), "Parameters"]
     return "\n".join(
         [
             *[*head, "", "## Notebooks", ""],
@@ -163,14 +167,14 @@ def status(copies: dict[str, NotebookNode], scale: str) -> str:
     )
 
 
-def _status_row(name: str, copy: NotebookNode, scale: str) -> str:
+def _status_row(name: str, copy: NotebookNode, scale: str, place: str) -> str:
     ran = copy.metadata.get("papermill", {})
     given = {k: v for k, v in ran.get("parameters", {}).items() if k != "scale" and "/" not in str(v)}
     settings = ", ".join(f"`{key}={value}`" for key, value in given.items()) or "defaults"
-    where = copy.metadata.get("xltlib", {}).get("machine") or machine()
     seconds = ran.get("duration")
     took = "not recorded" if seconds is None else f"{seconds:.0f} s"
-    return _line([f"[{name}](notebooks/{name}.ipynb)", scale, took, _when(ran.get("end_time")), where, settings])
+    cells = [f"[{name}](notebooks/{name}.ipynb)", scale, took, _when(ran.get("end_time")), place, settings]
+    return _line([cell for cell in cells if cell])
 
 
 def _when(stamp: str | None) -> str:

@@ -2,6 +2,7 @@
 
 import html
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 
@@ -11,15 +12,31 @@ from IPython.display import display
 
 from xltlib.errors import InputError
 
+MEASURED = re.compile(r"(\S+ \[\S+, \S+\]), n = (\d+)")
+"""How `statistics.Summary` tells a mean, its interval and n."""
+
 
 def table(frame: pd.DataFrame, caption: str, scale: str, *, digits: int = 3, index: bool = False) -> None:
-    """Display a data frame as an HTML table with a caption and scoped headers; InputError without a caption."""
+    """Display a data frame as an HTML table with a caption and scoped headers; InputError without a caption.
+
+    An n that all means of the table share is told once, in the caption: so that cells stay narrow on a phone.
+    """
     if not str(caption or "").strip():
         raise InputError("table: give it a caption that says what its rows are")
     caption = f"Smoke run, not a result. {caption}" if scale == "smoke" else caption
-    shown = frame.reset_index() if index else frame
+    shown, caption = shared_n(frame.reset_index() if index else frame, caption)
     plain = f"{caption}\n{shown.to_string(index=False)}"
     display({"text/html": _table_html(shown, caption, digits), "text/plain": plain}, raw=True)
+
+
+def shared_n(frame: pd.DataFrame, caption: str) -> tuple[pd.DataFrame, str]:
+    """The table without ", n = ..." in its cells and a caption that tells it, when two means or more share one n."""
+    cells = [value for value in frame.to_numpy(dtype=object).ravel() if isinstance(value, str)]
+    found = [match[2] for value in cells if (match := MEASURED.fullmatch(value))]
+    if len(found) < 2 or len(set(found)) > 1:
+        return frame, caption
+    shorter = lambda value: MEASURED.sub(r"\1", value) if isinstance(value, str) else value  # noqa: E731
+    return frame.map(shorter), f"{caption}; n = {found[0]} in every cell with an interval"
 
 
 def _table_html(frame: pd.DataFrame, caption: str, digits: int) -> str:
@@ -45,4 +62,6 @@ def _row_html(row: tuple, numeric: Sequence[bool], digits: int) -> str:
 def _cell(value: object, digits: int) -> str:
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return "–"
-    return f"{value:.{digits}f}" if isinstance(value, float | np.floating) else str(value)
+    if isinstance(value, float | np.floating):
+        return f"{value:.{digits}f}"
+    return re.sub(r"(\[\S+), (\S+\])", "\\1,\u00a0\\2", str(value))  # an interval is not broken over two lines
