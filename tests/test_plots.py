@@ -185,5 +185,8 @@ def test_an_n_that_all_means_share_is_told_once(shown):
     frame.loc[1, "x"] = "-0.3 [-0.4, -0.2], n = 4"
     plots.table(frame, "Means", "mini")
     assert "<caption>Means</caption>" in shown[1]["text/html"] and "n = 4" in shown[1]["text/html"]
+    assert 'class="xlt-table"' in page
+    plots.table(frame.assign(a=1, b=2, c=3), "A wide one", "mini")
+    assert 'class="xlt-table xlt-wide"' in shown.pop()["text/html"]
     plots.table(frame.head(1), "One mean", "mini")
     assert "0.2], n = 5" in shown[2]["text/html"]

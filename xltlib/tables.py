@@ -15,6 +15,9 @@ from xltlib.errors import InputError
 MEASURED = re.compile(r"(\S+ \[\S+, \S+\]), n = (\d+)")
 """How `statistics.Summary` tells a mean, its interval and n."""
 
+WIDE = 6
+"""From so many columns on a table has smaller print, so that it fits the page."""
+
 
 def table(frame: pd.DataFrame, caption: str, scale: str, *, digits: int = 3, index: bool = False) -> None:
     """Display a data frame as an HTML table with a caption and scoped headers; InputError without a caption.
@@ -46,8 +49,9 @@ def _table_html(frame: pd.DataFrame, caption: str, digits: int) -> str:
     head = "".join(f'<th scope="col"{kind}>{html.escape(str(name))}</th>' for kind, name in names)
     body = "".join(_row_html(row, numeric, digits) for row in frame.itertuples(index=False, name=None))
     label, text = html.escape(textwrap.shorten(caption, 90)), html.escape(caption)
+    kind = "xlt-table xlt-wide" if len(frame.columns) >= WIDE else "xlt-table"
     return (
-        f'<div class="xlt-table" role="region" tabindex="0" aria-label="{label}"><table class="dataframe">'
+        f'<div class="{kind}" role="region" tabindex="0" aria-label="{label}"><table class="dataframe">'
         f"<caption>{text}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
