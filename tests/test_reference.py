@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from xltlib import musc, musc_trials, otc, otc_grid, store, tasks, tweets
+from xltlib import musc, musc_grid, musc_trials, otc, otc_grid, published, store, tasks, tweets
 from xltlib.corpora import embedded
 from xltlib.models import fingerprint
 from xltlib.scales import MINI, MUSC_MINI
@@ -21,8 +21,7 @@ def current() -> dict:
 
 def files() -> list:
     found = [p for p in sorted(store.REFERENCE.glob("*.parquet")) if p.stem.split(".")[0] in (EXPERIMENT, RATES)]
-    if not found:
-        pytest.skip(f"there are no reference records of {EXPERIMENT!r} in data/reference yet: xlt run 02 -p grid full")
+    assert {path.stem for path in found} >= {EXPERIMENT, RATES}, "data/reference lacks records: xlt run 02 -p grid full"
     return found
 
 
@@ -47,8 +46,6 @@ def test_reference_records_of_the_tweets_are_current():
 
 
 def test_reference_bleu_is_of_todays_corpus_and_translator():
-    if not (store.REFERENCE / "translation.parquet").exists():
-        pytest.skip("there are no reference records of 'translation' yet: xlt run 01 -p grid full")
     frame = store.reference("translation")
     now = {"corpus": f"reviews@{embedded.corpus_hash()}", "checkpoint": fingerprint(MINI.translator)}
     assert store.stale(frame, now) == []
@@ -57,8 +54,6 @@ def test_reference_bleu_is_of_todays_corpus_and_translator():
 
 
 def test_the_learning_rate_is_the_best_one_of_the_trial():
-    if not (store.REFERENCE / f"{RATES}.parquet").exists():
-        pytest.skip("there is no trial of learning rates yet: xlt run 02 -p grid full")
     found = (
         store.reference(RATES).query("metric == 'validation'").groupby("learning_rate")["value"].agg(["mean", "size"])
     )
@@ -68,8 +63,6 @@ def test_the_learning_rate_is_the_best_one_of_the_trial():
 
 @pytest.mark.parametrize("name", ["musc", "musc-trial", "musc-pairs"])
 def test_reference_records_of_paper_2_are_current(name):
-    if not (store.REFERENCE / f"{name}.parquet").exists():
-        pytest.skip(f"there are no reference records of {name!r} yet: xlt run 06 -p grid full")
     frame = store.reference(name)
     checkpoints = [fingerprint(MUSC_MINI.encoder), fingerprint(MUSC_MINI.english_encoder)]
     for task, part in frame.groupby("task"):
@@ -80,8 +73,6 @@ def test_reference_records_of_paper_2_are_current(name):
 
 
 def test_rate_and_frozen_layers_of_paper_2_follow_from_the_trial():
-    if not (store.REFERENCE / "musc-trial.parquet").exists():
-        pytest.skip("there is no trial of paper 2 yet: xlt run 06 -p grid full")
     frame = store.reference("musc-trial")
     cells = frame.query("metric == 'validation'").groupby(["frozen_layers", "learning_rate"]).size()
     assert len(cells) == len(musc_trials.FROZEN) * len(musc_trials.RATES) and cells.nunique() == 1
@@ -90,11 +81,15 @@ def test_rate_and_frozen_layers_of_paper_2_follow_from_the_trial():
 
 def test_the_grid_of_paper_2_has_the_tasks_that_are_learned():
     """Topics and inference in the trial of rates, both tasks on pairs in their own; reviews are paper 1's task."""
-    if not (store.REFERENCE / "musc-pairs.parquet").exists():
-        pytest.skip("there is no trial on pairs of texts yet: xlt run 06 -p grid full")
     frame = pd.concat([store.reference("musc-trial"), store.reference("musc-pairs")])
     assert set(frame["task"]) == {"topics", "paraphrase", "inference"}
     assert {*musc_trials.learned(frame), "reviews"} == set(MUSC_MINI.tasks)
+
+
+def test_the_committed_ledger_of_paper_2_is_what_its_records_give():
+    frame = musc_grid.reference()
+    assert frame["id"].nunique() == len(musc_grid.full_grid("mini")) and not frame["commit"].str.contains("dirty").any()
+    assert published.compare_ledgers(musc_grid.ledger(frame), published.load_ledger("musc")) == []
 
 
 def test_reference_translations_are_of_todays_translators():

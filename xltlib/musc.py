@@ -119,9 +119,9 @@ def target_items(s: dict, code: str, split: str) -> Items:
     return items(s["task"], code, split, s[f"{split}_size"], s["scale"])
 
 
-def back_translated(data: Items, at: str, task: str = "") -> Items:
+def back_translated(data: Items, at: str) -> Items:
     """BT: a round trip through the source language."""
-    translate = translator(at, task).translate
+    translate = translator(at).translate  # no task that has target-language training text has given translations
     return data.translated(translate, SOURCE).translated(translate, data.language)
 
 
@@ -132,7 +132,7 @@ def target_side(s: dict, code: str, split: str) -> Items | None:
     if s["training"] == "S_trn + T_trn^MT":
         return source_items(s, split).translated(translator(s["scale"], s["task"]).translate, code)
     data = target_items(s, code, split)
-    return back_translated(data, s["scale"], s["task"]) if s["training"].endswith("^BT") else data
+    return back_translated(data, s["scale"]) if s["training"].endswith("^BT") else data
 
 
 def pair_data(s: dict, split: str, encode: Callable[[Items], Encoded]) -> PairData:

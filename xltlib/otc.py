@@ -219,7 +219,7 @@ def run(spec: RunSpec) -> Result:
     seen, wanted = encode([row.text for row in validation]), torch.tensor([row.label for row in validation])
     score = lambda: float((torch.from_numpy(training.predict(model, seen)).argmax(1) == wanted).float().mean())  # noqa: E731
     losses = training.train(model, data, settings_of(s), spec.seed, score)
-    return test(model, encode, s, at, {"rows": len(data.labels), "steps": len(losses), "validation": score()})
+    return test(model, encode, s, {"rows": len(data.labels), "steps": len(losses), "validation": score()})
 
 
 def classifier(s: dict, at: Scale) -> Classifier:
@@ -243,7 +243,7 @@ def _encoder(model: Classifier, at: Scale) -> Callable[[Sequence[str]], training
     return lambda texts: training.encode(texts, tokenizer, model, cache=cache, name=name, limit=at.max_length)
 
 
-def test(model: Classifier, encode, s: dict, at: Scale, facts: dict) -> Result:
+def test(model: Classifier, encode, s: dict, facts: dict) -> Result:
     """Metrics and predictions on each test language's originals, and the embedding space's geometry for mixed
     training."""
     rows, frames = [], []
@@ -253,7 +253,7 @@ def test(model: Classifier, encode, s: dict, at: Scale, facts: dict) -> Result:
         rows += evaluation.metrics(data.labels, probabilities, code)
         frames.append(evaluation.predictions(data.labels, probabilities, code))
     if s["regime"] == "mixed":
-        rows += pair_geometry(model, encode, s, at)
+        rows += pair_geometry(model, encode, s)
     rows += [
         {"language": s["source"], "metric": k, "value": float(v), "n": 1, "n_effective": 1} for k, v in facts.items()
     ]
@@ -262,7 +262,7 @@ def test(model: Classifier, encode, s: dict, at: Scale, facts: dict) -> Result:
     return Result(rows, pd.concat(frames, ignore_index=True))
 
 
-def pair_geometry(model: Classifier, encode, s: dict, at: Scale) -> list[dict]:
+def pair_geometry(model: Classifier, encode, s: dict) -> list[dict]:
     """How close validation originals and their translations lie, per target language; see `geometry`."""
     data = originals_of(s, s["source"], "validation")
     vectors = training.embeddings(model, encode(data.texts))

@@ -58,6 +58,7 @@ class Stack(nn.Module):
         from transformers.models.mbart import modeling_mbart
 
         self.objective, self.settings = OBJECTIVES[objective], settings
+        # "eager": on processors the backward pass of the fused attention is slow in bfloat16
         config_class = MBartConfig if settings.pre_norm else BartConfig
         family, prefix = (modeling_mbart, "MBart") if settings.pre_norm else (modeling_bart, "Bart")
         double = self.objective.double
