@@ -5,6 +5,7 @@ import random
 import re
 
 import pytest
+import torch
 from models_for_tests import decoder_folder
 
 from xltlib import decoders, text_tasks
@@ -101,8 +102,18 @@ def test_sizes_are_as_named():
 
 SMALL = DecoderRecipe(
     width=16, layers=1, learning_rate=1e-2, steps=4, cooldown=2, batch=300, documents=30, warmup=2, evaluate_every=2,
-    vocabulary=900, bfloat16=False,
+    vocabulary=900, bfloat16=False, compiled=False,
 )  # fmt: skip
+
+
+def test_every_parameter_has_one_optimiser_and_matrices_have_muon():
+    model = decoders.small_llama(900, SMALL)
+    muon, adamw = decoders.optimisers(model, SMALL)
+    groups = [[p for group in each.param_groups for p in group["params"]] for each in (muon, adamw)]
+    assert sorted(map(id, sum(groups, []))) == sorted(map(id, model.parameters()))
+    assert len(groups[0]) == 7 and all(p.ndim == 2 for p in groups[0]) and isinstance(muon, torch.optim.Muon)
+    assert model.lm_head.weight is model.get_input_embeddings().weight
+    assert any(p is model.lm_head.weight for p in groups[1])
 
 
 def test_training_resumes_with_the_same_numbers(tmp_path, monkeypatch):

@@ -63,7 +63,7 @@ def test_the_rate_warms_up_stays_and_falls_to_a_twentieth(tmp_path):
     training, rates = Training(linear(), RECIPE_OF_STEPS, tmp_path / "s"), []
     for step in range(training.stop):
         training.step = step
-        rates.append(training.rate() / RECIPE_OF_STEPS.learning_rate)
+        rates.append(training.rate())
     assert rates[:5] == pytest.approx([0.25, 0.5, 0.75, 1, 1])
     assert rates[4:31] == pytest.approx([1] * 27) and rates[35] == pytest.approx(0.5)
     assert min(rates[31:]) == pytest.approx(0.1) and rates == rates[:4] + sorted(rates[4:], reverse=True)

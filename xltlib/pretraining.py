@@ -10,7 +10,7 @@ import json
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -183,25 +183,32 @@ def pad(rows: list[list[int]], value: int) -> torch.Tensor:
     return torch.tensor([row + [value] * (longest - len(row)) for row in rows])
 
 
-class Training:
-    """AdamW over a recipe's schedule. Its state is kept in `state` (safetensors) at every evaluation, and a run that
-    was killed goes on from there with the same numbers: batches, masks and dropout depend on seed and step alone."""
+def adamw(parameters: Iterable[torch.nn.Parameter], learning_rate: float) -> torch.optim.Optimizer:
+    """AdamW as all our pretraining uses it."""
+    return torch.optim.AdamW(parameters, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
 
-    def __init__(self, model: torch.nn.Module, recipe: Recipe, state: Path):
+
+class Training:
+    """AdamW, or the given optimisers, over a recipe's schedule: each one's learning rate rises and falls in proportion.
+    Its state is kept in `state` (safetensors) at every evaluation, and a run that was killed goes on from there with
+    the same numbers: batches, masks and dropout depend on seed and step alone."""
+
+    def __init__(
+        self, model: torch.nn.Module, recipe: Recipe, state: Path, optimisers: Sequence[torch.optim.Optimizer] = ()
+    ):
         self.model, self.recipe, self.state = model, recipe, state
         self.parameters = list(model.parameters())
-        self.optimiser = torch.optim.AdamW(
-            self.parameters, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
-        )
+        self.optimisers = list(optimisers) or [adamw(self.parameters, recipe.learning_rate)]
+        self.groups = [(group, group["lr"]) for optimiser in self.optimisers for group in optimiser.param_groups]
         self.step, self.stop, self.losses, self.curve = 0, recipe.steps + recipe.cooldown, [], []
         self.seconds, self.start = 0.0, time.time()
         if state.exists():
             self._resume()
 
     def rate(self) -> float:
-        """The learning rate of the next step."""
+        """The share of the highest learning rate at the next step."""
         left = (self.stop - self.step) / self.recipe.cooldown
-        return self.recipe.learning_rate * min((self.step + 1) / self.recipe.warmup, 1.0, max(left, 0.05))
+        return min((self.step + 1) / self.recipe.warmup, 1.0, max(left, 0.05))
 
     def run(self, loss_of: Callable[[], torch.Tensor], evaluate: Callable[[int], bool] = lambda step: False) -> None:
         """Train to the end; `evaluate(step)` returns True when the cooldown shall begin."""
@@ -223,20 +230,21 @@ class Training:
         return round((self.seconds + time.time() - self.start) / 60, 1)
 
     def _step(self, loss: torch.Tensor) -> None:
-        self.optimiser.param_groups[0]["lr"] = self.rate()
-        self.optimiser.zero_grad(set_to_none=True)
+        for group, highest in self.groups:
+            group["lr"] = highest * self.rate()
+        self.model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            optimiser.step()
         self.losses.append(loss.item())
         self.step += 1
 
     def _save(self) -> None:
-        moments = self.optimiser.state_dict()["state"]
         tensors = {f"parameter.{i}": p.detach() for i, p in enumerate(self.parameters)}
-        tensors |= {
-            f"{name}.{i}": state[name] for i, state in moments.items() for name in ("exp_avg", "exp_avg_sq", "step")
-        }
+        for k, optimiser in enumerate(self.optimisers):
+            for i, moments in optimiser.state_dict()["state"].items():
+                tensors |= {f"optimiser.{k}.{i}.{name}": tensor for name, tensor in moments.items()}
         facts = {"step": self.step, "stop": self.stop, "losses": self.losses[-100:], "curve": self.curve}
         facts["seconds"] = self.seconds + time.time() - self.start
         self.state.parent.mkdir(parents=True, exist_ok=True)
@@ -248,9 +256,13 @@ class Training:
             facts = json.loads(file.metadata()["facts"])
             for i, parameter in enumerate(self.parameters):
                 parameter.data.copy_(file.get_tensor(f"parameter.{i}"))
-            names = ("exp_avg", "exp_avg_sq", "step")
-            state = {i: {n: file.get_tensor(f"{n}.{i}") for n in names} for i in range(len(self.parameters))}
-        self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": state})
+            states: list[dict] = [{} for _ in self.optimisers]
+            for key in file.keys():  # noqa: SIM118 - a file of tensors is no dict
+                if key.startswith("optimiser."):
+                    _, k, i, name = key.split(".")
+                    states[int(k)].setdefault(int(i), {})[name] = file.get_tensor(key)
+        for optimiser, state in zip(self.optimisers, states, strict=True):
+            optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
         self.step, self.losses, self.curve = facts["step"], facts["losses"], facts["curve"]
         self.seconds = facts["seconds"]
         self.stop = min(self.stop, facts["stop"])
