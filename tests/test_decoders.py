@@ -110,7 +110,7 @@ def test_every_parameter_has_one_optimiser_and_matrices_have_muon():
     model = decoders.small_llama(900, SMALL)
     muon, adamw = decoders.optimisers(model, SMALL)
     groups = [[p for group in each.param_groups for p in group["params"]] for each in (muon, adamw)]
-    assert sorted(map(id, sum(groups, []))) == sorted(map(id, model.parameters()))
+    assert sorted(map(id, [*groups[0], *groups[1]])) == sorted(map(id, model.parameters()))
     assert len(groups[0]) == 7 and all(p.ndim == 2 for p in groups[0]) and isinstance(muon, torch.optim.Muon)
     assert model.lm_head.weight is model.get_input_embeddings().weight
     assert any(p is model.lm_head.weight for p in groups[1])
