@@ -100,6 +100,30 @@ def test_fine_tuning_changes_the_model_and_is_the_same_twice(objective, tokenize
     assert runs[0] == runs[1]
 
 
+@pytest.mark.parametrize("task", ["pos", "nli"])
+def test_logits_are_those_of_items_one_by_one_in_order(task, tokenizer):
+    encoding = sets_of(task, "en", tokenizer, 64, SIZES)["test"]
+    settings = ProbeSettings(len(TASKS[task].classes))
+    tuned = objective_runs.Tuned(made("MLM", tokenizer), settings, encoding.sides, 0, "mean").eval()
+    together = objective_runs.logits(tuned, encoding, batch=7)
+    with torch.no_grad():
+        alone = torch.cat([tuned(encoding, [row]) for row in range(len(encoding.ids) // encoding.sides)])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_an_epoch_sees_every_item_once_beside_items_of_like_length(tokenizer, monkeypatch):
+    encoding, seen = sets_of("pos", "en", tokenizer, 64, SIZES)["train"], []
+    forward = objective_runs.Tuned.forward
+    monkeypatch.setattr(objective_runs.Tuned, "forward", lambda t, e, rows: seen.append(rows) or forward(t, e, rows))
+    settings = ProbeSettings(len(TASKS["pos"].classes), epochs=1, batch=4)
+    fine_tune(made("CLM", tokenizer), "pos", {"train": encoding}, settings, 0, "mean")
+    assert sorted(row for rows in seen for row in rows) == list(range(len(encoding.ids)))
+    lengths = objective_runs.lengths_of(encoding)
+    assert all(list(rows) == sorted(rows, key=lengths.__getitem__) for rows in seen)
+    apart = sum(max(lengths[row] for row in rows) - min(lengths[row] for row in rows) for rows in seen)
+    assert apart < sum(max(lengths[i : i + 4]) - min(lengths[i : i + 4]) for i in range(0, len(lengths), 4))
+
+
 @pytest.mark.parametrize("mode", ["probing", "fine-tuning"])
 def test_early_stopping_ends_with_the_best_epoch(mode, tokenizer):
     """Validation labels are wrong on purpose, so that more training makes validation worse."""

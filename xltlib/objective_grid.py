@@ -13,6 +13,7 @@ import pandas as pd
 from xltlib import objective_models, objective_pretraining, objective_runs, objective_tables, store
 from xltlib.downstream import TASKS
 from xltlib.errors import InputError, choice
+from xltlib.models import bfloat16_pays
 from xltlib.objective_pretraining import Checkpoint
 from xltlib.objective_tables import CONFOUNDS
 from xltlib.objectives import OBJECTIVES
@@ -78,7 +79,8 @@ def run(run_spec: RunSpec) -> Result:
         found = frozen(*where, s["pooling"])
         rows = objective_runs.probe(model, task, sets, how, heads, s["pooling"], found)
     else:
-        rows = objective_runs.fine_tune(copy.deepcopy(model), task, sets, how, run_spec.seed, s["pooling"])
+        model = copy.deepcopy(model)
+        rows = objective_runs.fine_tune(model, task, sets, how, run_spec.seed, s["pooling"], bfloat16_pays())
     return Result([row | {"language": s["language"]} for row in rows])
 
 

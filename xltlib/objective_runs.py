@@ -4,7 +4,8 @@ The unit of the comparison is the pretraining seed: heads and fine-tunings of on
 trains all its heads at once and has a row for each head's seed.
 """
 
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from xltlib.objectives import END, PAD, START
 from xltlib.pretraining import pad
 from xltlib.probing import EarlyStopping, ProbeSettings
 from xltlib.stacks import Stack, pooled
+from xltlib.training import length_batches
 
 BATCH = 64
 
@@ -83,19 +85,30 @@ def represent(model: Stack, encoding: Encoding, rows: Sequence[int], pooling: st
 
 @torch.no_grad()
 def features(model: Stack, encoding: Encoding, pooling: str, batch: int = BATCH) -> Tensor:
-    """Frozen features of all items in order, computed once, float32. Items of like length share a batch, but for
-    "sum with pads", where company counts: there they stand in order, as released."""
+    """Frozen features of all items in order, computed once, float32."""
     model.eval()
-    n = len(encoding.ids) // encoding.sides
-    length = lambda i: max(len(encoding.ids[i * encoding.sides + side]) for side in range(encoding.sides))  # noqa: E731
-    order = list(range(n)) if pooling == "sum with pads" else sorted(range(n), key=length)
-    parts: list[Tensor] = [torch.empty(0)] * n
+    return in_order(encoding, pooling, batch, lambda rows: represent(model, encoding, rows, pooling))
+
+
+def in_order(encoding: Encoding, pooling: str, batch: int, compute: Callable[[Sequence[int]], Tensor]) -> Tensor:
+    """What `compute` makes of all items, in their order, float32. Items of like length share a batch, but for "sum with
+    pads", where company counts: there they stand in order, as released."""
+    lengths = lengths_of(encoding)
+    n = len(lengths)
+    order = list(range(n)) if pooling == "sum with pads" else sorted(range(n), key=lengths.__getitem__)
+    groups, parts = encoding.groups, [torch.empty(0)] * n
     for start in range(0, n, batch):
         rows = order[start : start + batch]
-        made = represent(model, encoding, rows, pooling).float().cpu()
-        for row, part in zip(rows, made.split([encoding.groups[row] for row in rows]), strict=True):
+        made = compute(rows).float().cpu().split([groups[row] for row in rows])
+        for row, part in zip(rows, made, strict=True):
             parts[row] = part
     return torch.cat(parts)
+
+
+def lengths_of(encoding: Encoding) -> list[int]:
+    """How long each item is, in subwords: the longer of a pair's two texts."""
+    found = [len(ids) for ids in encoding.ids]
+    return [max(found[start : start + encoding.sides]) for start in range(0, len(found), encoding.sides)]
 
 
 def kept_labels(encoding: Encoding) -> Tensor:
@@ -156,17 +169,23 @@ class Tuned(nn.Module):
 
 
 def fine_tune(
-    model: Stack, task: str, sets: dict[str, Encoding], settings: ProbeSettings, seed: int, pooling: str
-) -> list[dict]:
+    model: Stack, task: str, sets: dict[str, Encoding], settings: ProbeSettings, seed: int, pooling: str,
+    bfloat16: bool = False,
+) -> list[dict]:  # fmt: skip
     """Train model and head together at a constant rate (AdamW, no decay) for `settings.epochs`, or until the validation
-    loss has not fallen for `settings.patience` of them; score them on the other sets. The model given is changed."""
+    loss has not fallen for `settings.patience` of them; score them on the other sets. The model given is changed.
+
+    Batches are of items of like length, but for "sum with pads". `bfloat16`: matrix products of training in bfloat16.
+    """
     torch.manual_seed(seed)
     tuned = Tuned(model, settings, sets["train"].sides, seed, pooling)
-    draw = torch.Generator().manual_seed(seed + 10**6)
+    rng, lengths = random.Random(seed), lengths_of(sets["train"])
+    window = 1 if pooling == "sum with pads" else 10
     optimiser = torch.optim.AdamW(tuned.parameters(), lr=settings.learning_rate, weight_decay=0.0)
     stopping = EarlyStopping([p[None] for p in tuned.parameters()], settings.patience) if settings.patience else None
     for _ in range(settings.epochs):
-        _epoch(tuned, optimiser, sets["train"], settings.batch, draw)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            _epoch(tuned, optimiser, sets["train"], length_batches(lengths, settings.batch, rng, window))
         if stopping and stopping.stop(torch.tensor([validation_loss(tuned, sets["validation"])])):
             break
     if stopping:
@@ -180,16 +199,14 @@ def fine_tune(
     return found
 
 
-def _epoch(tuned: Tuned, optimiser: torch.optim.Optimizer, train: Encoding, batch: int, draw: torch.Generator) -> None:
-    """One pass over the training items, in an order that `draw` gives."""
+def _epoch(tuned: Tuned, optimiser: torch.optim.Optimizer, train: Encoding, batches: Sequence[Sequence[int]]) -> None:
+    """One pass over batches of training items."""
     tuned.train()
     labels, groups = kept_labels(train), train.groups
     ends = np.cumsum([0, *groups])
-    order = torch.randperm(len(groups), generator=draw).tolist()
-    for start in range(0, len(order), batch):
-        rows = order[start : start + batch]
+    for rows in batches:
         wanted = torch.cat([labels[ends[row] : ends[row + 1]] for row in rows])
-        loss = cross_entropy(tuned(train, rows), wanted)
+        loss = cross_entropy(tuned(train, rows).float(), wanted)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -199,8 +216,7 @@ def _epoch(tuned: Tuned, optimiser: torch.optim.Optimizer, train: Encoding, batc
 def logits(tuned: Tuned, encoding: Encoding, batch: int = BATCH) -> Tensor:
     """Logits (n, classes) of all that has features, in order, without dropout."""
     tuned.eval()
-    n = len(encoding.ids) // encoding.sides
-    return torch.cat([tuned(encoding, range(start, min(n, start + batch))) for start in range(0, n, batch)]).cpu()
+    return in_order(encoding, tuned.pooling, batch, lambda rows: tuned(encoding, rows))
 
 
 def guessed(tuned: Tuned, encoding: Encoding, batch: int = BATCH) -> np.ndarray:

@@ -199,7 +199,7 @@ class Training:
         self.model, self.recipe, self.state = model, recipe, state
         self.parameters = list(model.parameters())
         self.optimisers = list(optimisers) or [adamw(self.parameters, recipe.learning_rate)]
-        self.groups = [(group, group["lr"]) for optimiser in self.optimisers for group in optimiser.param_groups]
+        self.highest = [group["lr"] for group in self._groups()]
         self.step, self.stop, self.losses, self.curve = 0, recipe.steps + recipe.cooldown, [], []
         self.seconds, self.start = 0.0, time.time()
         if state.exists():
@@ -229,8 +229,11 @@ class Training:
         """Wall time of all parts of this training, up to now."""
         return round((self.seconds + time.time() - self.start) / 60, 1)
 
+    def _groups(self) -> list[dict]:
+        return [group for optimiser in self.optimisers for group in optimiser.param_groups]
+
     def _step(self, loss: torch.Tensor) -> None:
-        for group, highest in self.groups:
+        for group, highest in zip(self._groups(), self.highest, strict=True):
             group["lr"] = highest * self.rate()
         self.model.zero_grad(set_to_none=True)
         loss.backward()
