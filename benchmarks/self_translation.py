@@ -21,9 +21,10 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import torch
 
 from xltlib import self_train
+from xltlib.generation import cut
 from xltlib.models import load_causal, load_tokenizer
 from xltlib.scales import self_scale
-from xltlib.self_translation import TICK, SelfTranslator, cut, translation_prompt
+from xltlib.self_translation import TICK, SelfTranslator, translation_prompt
 from xltlib.text_tasks import items
 
 FLOOR = 5.0

@@ -1,13 +1,13 @@
 """The prompt of Figure 5, the filters of A.3, marks, and generation that company does not change."""
 
 import pytest
-import torch
 from models_for_tests import decoder_folder
 from refusals import refused
 
 from xltlib import self_translation as st
+from xltlib.generation import generate
 from xltlib.models import load_causal, load_tokenizer
-from xltlib.self_translation import SelfTranslator, generate, keep_translation, translation_prompt
+from xltlib.self_translation import SelfTranslator, keep_translation, translation_prompt
 
 SAMPLES = [("One apple.", "Ein Apfel."), ("Two pears.", "Zwei Birnen.")]
 
@@ -61,54 +61,6 @@ def test_marks_go_on_and_come_off():
 def test_sentences_are_split_at_stops_before_blanks():
     assert st.sentences("A b. C 3.5 d! E?") == ["A b.", "C 3.5 d!", "E?"]
     assert st.sentences("甲。乙！丙") == ["甲。", "乙！", "丙"] and st.sentences(" ") == []
-
-
-PROMPTS = [translation_prompt(SAMPLES, text, "de") for text in ("Five", "Anna has 12 eggs at home.", "Six eggs.", "x")]
-
-
-@pytest.mark.parametrize("kind", ["llama", "qwen2"])
-@pytest.mark.parametrize("stop", ["`", None])
-def test_company_changes_no_continuation(kind, stop):
-    model, tokenizer = load_causal(str(decoder_folder(kind))), load_tokenizer(str(decoder_folder(kind)))
-    together = generate(model, tokenizer, PROMPTS, 20, stop=stop)
-    alone = [generate(model, tokenizer, [prompt], 20, stop=stop)[0] for prompt in PROMPTS]
-    padded = generate(model, tokenizer, PROMPTS, 20, stop=stop, share=False)
-    assert together == alone == padded and len(set(together)) > 1
-
-
-def naive(model, tokenizer, prompt: str, most: int, stop: str) -> str:
-    """Greedy decoding by hand, one token at a time and no cache."""
-    ids = tokenizer(prompt, return_tensors="pt")["input_ids"]
-    start = ids.shape[1]
-    for _ in range(most):
-        token = model(ids).logits[0, -1].argmax()
-        ids = torch.cat([ids, token.view(1, 1)], dim=1)
-        if token == tokenizer.eos_token_id or stop in tokenizer.decode(ids[0, start:]):
-            break
-    text = tokenizer.decode(ids[0, start:], skip_special_tokens=True)
-    return text[: text.index(stop) + len(stop)] if stop in text else text
-
-
-def test_generation_is_plain_greedy_decoding():
-    model, tokenizer = load_causal(str(decoder_folder())), load_tokenizer(str(decoder_folder()))
-    with torch.no_grad():
-        expected = [naive(model, tokenizer, prompt, 15, "`") for prompt in PROMPTS]
-    assert generate(model, tokenizer, PROMPTS, 15, stop="`") == expected
-
-
-def test_a_stop_inside_other_tokens_still_stops():
-    """A tokenizer of the hub may have tokens that hold a backtick and more; then the text decides, not an id."""
-    tokenizer = load_tokenizer(str(decoder_folder()))
-    assert st._ends(tokenizer, "`")["eos_token_id"][-1] == tokenizer.convert_tokens_to_ids("`")
-    assert "stop_strings" in st._ends(tokenizer, "a")
-    model = load_causal(str(decoder_folder()))
-    letters = generate(model, tokenizer, PROMPTS[:2], 20, stop="a")
-    assert all("a" not in text[:-1] for text in letters)
-
-
-def test_the_shared_beginning_leaves_a_token_to_each():
-    assert st.common([[1, 2, 3], [1, 2]]) == 1 and st.common([[1, 2, 3], [1, 2, 4]]) == 2
-    assert st.common([[1], [2]]) == 0 and st.common([[5, 6], [5, 6]]) == 1
 
 
 @pytest.fixture

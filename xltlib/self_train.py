@@ -15,10 +15,11 @@ import torch
 from xltlib import grid, lora, text_tasks
 from xltlib.corpora import problems
 from xltlib.errors import InputError, choice
+from xltlib.generation import generate
 from xltlib.models import bfloat16_pays, fingerprint, load_causal, load_tokenizer
 from xltlib.records import canonical
 from xltlib.scales import BUILD, self_scale
-from xltlib.self_translation import SOURCE, TICK, SelfTranslator, generate, marked, signature_of, unmarked
+from xltlib.self_translation import SOURCE, TICK, SelfTranslator, marked, signature_of, unmarked
 from xltlib.store import Result, RunSpec
 from xltlib.text_tasks import Item, items
 

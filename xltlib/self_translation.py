@@ -4,7 +4,6 @@ The model continues a prompt that ends at an open backtick; what it writes up to
 translation. Texts that share a prompt's beginning are generated together, and the beginning is read once.
 """
 
-import copy
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -12,10 +11,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
 from xltlib.errors import InputError
+from xltlib.generation import generate
 from xltlib.languages import language as language_of
 from xltlib.memory import Translation, TranslationMemory, key
 
@@ -158,66 +157,3 @@ def signature_of(language: str, model: str, shots: int, samples: str, max_tokens
     parts = {"src": SOURCE, "tgt": language, "engine": "self", "model": model, "shots": shots}
     parts |= {"samples": sha256(samples.encode()).hexdigest()[:8], "decoding": "greedy", "max": max_tokens}
     return "|".join(f"{name}:{value}" for name, value in (parts | {"v": VERSION}).items())
-
-
-@torch.no_grad()
-def generate(
-    model, tokenizer, prompts: Sequence[str], max_tokens: int, *, stop: str | None = None,
-    share: bool = True,
-) -> list[str]:  # fmt: skip
-    """Greedy continuations of prompts, together: the beginning that all share is read once, the rest is padded on the
-    left. A continuation ends with the text `stop`, with the end of sequence or after `max_tokens` tokens.
-
-    Whatever the company of a prompt, its continuation is what it would be alone, up to the rounding of float32.
-    """
-    rows = [tokenizer(prompt)["input_ids"] for prompt in prompts]
-    device, pad = model.device, tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    widest = max(map(len, rows))
-    shared = common(rows) if share and len(rows) > 1 else 0
-    prefix, rests = rows[0][:shared], [row[shared:] for row in rows]
-    width = widest - shared
-    ids = torch.tensor([prefix + [pad] * (width - len(rest)) + rest for rest in rests], device=device)
-    mask = torch.tensor([[1] * shared + [0] * (width - len(rest)) + [1] * len(rest) for rest in rests], device=device)
-    arguments = {}
-    if shared:
-        cache = model(torch.tensor([prefix], device=device), use_cache=True).past_key_values
-        cache = copy.deepcopy(cache)
-        cache.batch_repeat_interleave(len(rows))
-        arguments["past_key_values"] = cache
-    produced = model.generate(
-        input_ids=ids, attention_mask=mask, max_new_tokens=max_tokens, do_sample=False, num_beams=1,
-        pad_token_id=pad, **arguments, **_ends(tokenizer, stop),
-    )  # fmt: skip
-    return [cut(tokenizer, row, stop, pad) for row in produced[:, ids.shape[1] :].tolist()]
-
-
-def common(rows: Sequence[Sequence[int]]) -> int:
-    """How many first tokens all rows share; at least one of each row's tokens is left over."""
-    first, last = min(rows), max(rows)
-    limit = min(map(len, rows)) - 1
-    return next((i for i in range(limit) if first[i] != last[i]), limit)
-
-
-def _ends(tokenizer, stop: str | None) -> dict:
-    """What ends a generation, as `generate` takes it: the id of the stop when no other token has it inside."""
-    ends = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
-    if stop is None:
-        return {"eos_token_id": ends} if ends else {}
-    holders = _holders(tokenizer, stop)
-    if [text for text, _ in holders] == [stop]:
-        return {"eos_token_id": [*ends, holders[0][1]]}
-    return {"stop_strings": [stop], "tokenizer": tokenizer} | ({"eos_token_id": ends} if ends else {})
-
-
-def _holders(tokenizer, stop: str) -> list[tuple[str, int]]:
-    return [(token, i) for token, i in tokenizer.get_vocab().items() if stop in token]
-
-
-def cut(tokenizer, row: Sequence[int], stop: str | None, pad: int) -> str:
-    """The text of generated ids, up to the end of sequence and to the first stop, that one included."""
-    end = tokenizer.eos_token_id
-    stopped = next((i for i, token in enumerate(row) if token == end), len(row))
-    text = tokenizer.decode(row[:stopped], skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    if stop is None or stop not in text:
-        return text
-    return text[: text.index(stop) + len(stop)]
