@@ -138,6 +138,17 @@ def test_a_run_is_the_same_twice_and_says_where_it_was_tested(task, tmp_path):
     assert ("test", "zh") not in {(row["split"], row["language"]) for row in records[0].metrics}
 
 
+def test_a_live_run_is_tested_in_the_live_languages_and_not_validated(tmp_path):
+    live = scales.SELF_SMOKE.live_languages
+    run = spec("smoke", "problems", "D_src", None, 0, live=True)
+    self_train.prepare([run])
+    (record,) = Store(tmp_path).run_grid([run], self_train.run, progress=False)
+    tested = {(row["split"], row["language"]) for row in record.metrics if row["split"] != "train"}
+    assert tested == {("test", code) for code in ("en", *live)}
+    (other,) = set(scales.SELF_SMOKE.languages[1:2]) - set(live)
+    refused(lambda: spec("smoke", "problems", "D_tgt", other, 0, live=True), f"unknown target language {other!r}")
+
+
 def test_the_spec_names_what_the_translations_depend_on(monkeypatch):
     one = spec("smoke", "problems", "D_tgt", "de", 0)
     (signature,) = one.settings["translations"]

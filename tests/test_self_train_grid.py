@@ -56,6 +56,8 @@ def test_scores_join_validation_to_test():
     row = part[(part["training"] == D_TGT) & (part["language"] == "de") & (part["seed"] == 1)].iloc[0]
     assert row["validation"] == pytest.approx(0.9 - 0.02) and row["value"] == pytest.approx(0.52)
     assert self_train_grid.scores(pd.DataFrame()).empty
+    made = rows({D_TGT: 0.1})
+    assert self_train_grid.scores(made[made["split"] == "test"])["validation"].isna().all()
 
 
 def test_the_best_four_of_six_are_chosen_by_validation_alone():
@@ -168,6 +170,8 @@ def test_live_runs_are_small(named):
     live = self_train_grid.live("mini")
     assert {run.settings["train_size"] for run in live} == {AT.live_size}
     assert {run.settings["training"] for run in live} == {D_SRC, D_TGT} and len(set(live)) == len(live)
+    assert {run.settings["validation_size"] for run in live} == {0}
+    assert {code for run in live for code in run.settings["languages"]} == set(AT.live_languages)
 
 
 def test_smoke_runs_are_no_reference(tmp_path):

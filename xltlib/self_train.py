@@ -50,13 +50,14 @@ def spec(
     *,
     translator: str = "self",
     decoder: str | None = None,
-    size: int | None = None,
+    live: bool = False,
     learning_rate: float | None = None,
 ) -> RunSpec:
     """The spec of one run; None takes the scale's value.
 
-    `language`: the target language; None for D_src, whose one model is tested on all of them. InputError for unknown
-    names and for parts that do not fit together.
+    `language`: the target language; None for D_src, whose one model is tested on all of them. `live`: with the smaller
+    training set, for the live languages alone, and without validation items, as nothing is chosen there. InputError for
+    unknown names and for parts that do not fit together.
     """
     s = self_scale(at)
     choice(task, text_tasks.TASKS, "task")
@@ -64,15 +65,18 @@ def spec(
     choice(translator, TRANSLATORS, "translator")
     if (language is None) != (training == "D_src"):
         raise InputError(f"training set {training!r}: give a target language to all but D_src, and none to D_src")
-    languages = list(s.languages) if language is None else [choice(language, s.languages, "target language")]
+    targets = s.live_languages if live else s.languages
+    languages = list(targets) if language is None else [choice(language, targets, "target language")]
     decoder, translator = decoder or s.main, translator if training != "D_src" else None
     settings = {
         "scale": at, "task": task, "training": training, "languages": languages, "decoder": decoder,
-        "translator": translator, "train_size": size or s.train_size,
+        "translator": translator, "train_size": s.live_size if live else s.train_size,
         "learning_rate": learning_rate or s.rates[0],
         "translations": [signature(at, task, code, translator or "self", decoder) for code in languages],
         **{name: getattr(s, name) for name in FROM_SCALE},
     }  # fmt: skip
+    if live:
+        settings["validation_size"] = 0
     return RunSpec(EXPERIMENT, training, VERSION, corpus_name(at, task), fingerprint(decoder), seed, settings)
 
 
@@ -271,9 +275,12 @@ def run(spec: RunSpec) -> Result:
 def held_out(s: dict) -> list[tuple[str, str, list[Item]]]:
     """(split, language, items) of all that a run is tested on."""
     own = lambda split, code: list(items(s["task"], code, split, s[f"{split}_size"], s["scale"]))  # noqa: E731
-    found = [(split, SOURCE, own(split, SOURCE)) for split in SPLITS[1:]]
+    validated = s["validation_size"] != 0
+    found = [(split, SOURCE, own(split, SOURCE)) for split in (SPLITS[1:] if validated else SPLITS[2:])]
     for code in s["languages"]:
         found.append(("test", code, own("test", code)))
+        if not validated:
+            continue
         made, _ = translated(
             s["scale"], s["task"], code, "validation", s["validation_size"], s["translator"] or "self", s["decoder"]
         )
@@ -314,6 +321,8 @@ def prepare(specs: Iterable[RunSpec], jobs: int = 1) -> None:
         for code in s["languages"]:
             for split in ("train", "validation") if s["translator"] else ("validation",):
                 size = s["train_size"] if split == "train" else s["validation_size"]
+                if size == 0:
+                    continue
                 key = [s["scale"], s["task"], code, split, size, s["translator"] or "self", s["decoder"]]
                 wanted[canonical(key)] = key
     order = sorted(wanted.values(), key=lambda key: (key[3] != "train", -(key[4] or 0)))  # the longest first

@@ -40,7 +40,7 @@ def live(at: str, decoder: str | None = None) -> list[RunSpec]:
     s, runs = self_scale(at), []
     for seed in range(s.live_seeds):
         for training, codes in ((D_SRC, (None,)), (D_TGT, s.live_languages)):
-            runs += [spec(at, s.live_task, training, code, seed, size=s.live_size, decoder=decoder) for code in codes]
+            runs += [spec(at, s.live_task, training, code, seed, live=True, decoder=decoder) for code in codes]
     return runs
 
 
@@ -102,15 +102,16 @@ def reference(at: str = "mini", name: str = "") -> pd.DataFrame:
 
 def scores(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a run and test language: its score in the task's metric (`value`, 0 to 1), and in `validation` the mean
-    of its scores on English validation items and on the same items as the method translated them."""
+    of its scores on English validation items and on the same items as the method translated them (NaN without any)."""
     if frame.empty:
         return frame
     part = frame[frame["metric"] == frame["task"].map({name: task.metric for name, task in TASKS.items()})]
     test, held = part[part["split"] == "test"].copy(), part[part["split"] == "validation"]
     by_language = held.set_index(["id", "language"])["value"]
-    english = by_language.xs(SOURCE, level="language")
+    english = by_language[by_language.index.get_level_values("language") == SOURCE].droplevel("language")
     own = [by_language.get((row.id, row.language), np.nan) for row in test.itertuples()]
-    test["validation"] = np.nanmean([test["id"].map(english), own], axis=0)
+    both = pd.DataFrame({"english": test["id"].map(english).to_numpy(dtype=float), "own": own})
+    test["validation"] = both.mean(axis=1).to_numpy()  # NaN for live runs, which have none
     return test.assign(translator=test["translator"].fillna("none"))
 
 

@@ -17,13 +17,16 @@ LEAST = 0.1
 """BLEU below this counts as this: its logarithm would have no bound."""
 
 
-def quality_spec(at: str, task: str, code: str, translator: str = "self", decoder: str | None = None) -> RunSpec:
-    """The spec of measuring a translator on a task: filters on training items, BLEU on test items."""
+def quality_spec(
+    at: str, task: str, code: str, translator: str = "self", decoder: str | None = None, live: bool = False
+) -> RunSpec:
+    """The spec of measuring a translator on a task: filters on training items (`live`: on the smaller training set),
+    BLEU on test items."""
     s = self_scale(at)
     decoder = decoder or s.main
     settings = {
         "scale": at, "task": task, "languages": [code], "decoder": decoder, "translator": translator,
-        "train_size": s.train_size, "test_size": s.test_size,
+        "train_size": s.live_size if live else s.train_size, "test_size": s.test_size,
         "translations": [self_train.signature(at, task, code, translator, decoder)],
     }  # fmt: skip
     return RunSpec(QUALITY, translator, VERSION, self_train.corpus_name(at, task), fingerprint(decoder), 0, settings)
