@@ -16,7 +16,10 @@ from xltlib.hub import INDEX, hub_folder
 from xltlib.mixing import Part, encode_mixed, mixed_embeddings, union_mask
 from xltlib.scales import DATA
 
-CHECKPOINTS = ("mini-m2m", "mini-m2m-undertrained", "mini-mbert", "mini-m2m-2", "mini-mbert-2", "mini-bert-en")
+CHECKPOINTS = (
+    *("mini-m2m", "mini-m2m-undertrained", "mini-mbert", "mini-m2m-2", "mini-mbert-2", "mini-bert-en"),
+    *("mini-llama-0.25m", "mini-llama-1m"),
+)
 FOLDER = DATA / "checkpoints"
 TOKENIZER_FILES = (
     "tokenizer_config.json", "tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "special_tokens_map.json",

@@ -55,8 +55,8 @@ def spec(
 ) -> RunSpec:
     """The spec of one run; None takes the scale's value.
 
-    `language`: the target language; None for D_src, whose one model is tested on all of them. `live`: with the smaller
-    training set, for the live languages alone, and without validation items, as nothing is chosen there. InputError for
+    `language`: the target language; None for D_src, whose one model is tested on all of them. `live`: fewer items
+    and steps, for the live languages alone, and without validation items, as nothing is chosen there. InputError for
     unknown names and for parts that do not fit together.
     """
     s = self_scale(at)
@@ -76,7 +76,7 @@ def spec(
         **{name: getattr(s, name) for name in FROM_SCALE},
     }  # fmt: skip
     if live:
-        settings["validation_size"] = 0
+        settings |= {"validation_size": 0, "steps": s.live_steps}
     return RunSpec(EXPERIMENT, training, VERSION, corpus_name(at, task), fingerprint(decoder), seed, settings)
 
 
