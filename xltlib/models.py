@@ -134,13 +134,14 @@ def load_encoder(name: str, attention: str | None = None, pooler: bool = False) 
     return _load(AutoModel, folder, use_safetensors=True, dtype=torch.float32, **arguments).eval()
 
 
-def load_causal(name: str) -> nn.Module:
+def load_causal(name: str, attention: str | None = None) -> nn.Module:
     """A causal language model of a checkpoint in evaluation mode, safetensors only, no remote code: in float32 on a
-    processor, in bfloat16 where there is a GPU."""
+    processor, in bfloat16 where there is a GPU. `attention`: an implementation in transformers, None for its choice."""
     from transformers import AutoModelForCausalLM
 
     dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
-    return _load(AutoModelForCausalLM, source_of(name), use_safetensors=True, dtype=dtype).eval()
+    options = {"attn_implementation": attention} if attention else {}
+    return _load(AutoModelForCausalLM, source_of(name), use_safetensors=True, dtype=dtype, **options).eval()
 
 
 def _load(loader, folder: Path, **arguments):
