@@ -142,10 +142,7 @@ class SelfScale:
     and `seeds` make the paper's six runs a setting; `rank` and `alpha` are LoRA's. `max_tokens`: of a translation, by
     field (Table 5 at paper); `new_tokens`: of an output, by task. Sizes are items; None means the whole split.
 
-    At mini three things were chosen once, by English validation items, with the main decoder tuned on D_src: the two
-    best of four rates (accuracy on problems after 75 steps at 1e-3, 3e-3, 1e-2, 3e-2: .56, .66, .72, .12); the steps,
-    between 75 and 150, where the best rate comes to .77; and the tasks: one that is not learned, that is, less than ten
-    points above the majority baseline, is left out. Inference was at .36 (baseline .33), questions at .37 F1 (.04)."""
+    At mini the two rates and the tasks are what `self_train_trial` chooses; the steps are what two cores allow."""
 
     name: str
     decoders: tuple[str, ...]

@@ -253,23 +253,29 @@ def run(spec: RunSpec) -> Result:
     method itself translated them, which is all that may choose among runs.
     """
     s = spec.settings
-    fast = s["scale"] != "paper" and bfloat16_pays()  # with plain attention: see models.HeadSettings
-    model, tokenizer = load_causal(s["decoder"], "eager" if fast else None), load_tokenizer(s["decoder"])
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
     train = training_items(s)
-    how = lora.LoraSettings(
-        s["learning_rate"], s["steps"], s["batch"], rank=s["rank"], alpha=s["alpha"], limit=s["limit"]
-    )  # fmt: skip
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    examples = lora.tokens([(item.prompt, item.output) for item in train], tokenizer, s["limit"])
-    tuned, losses = lora.fine_tune(model, examples, how, spec.seed, pad=pad, bfloat16=fast)
+    model, tokenizer, losses = tuned(train, s, spec.seed)
     rows = [{"language": SOURCE, "split": "train", "metric": "items", "value": float(len(train)), "n": len(train)}]
     rows.append(
         {"language": SOURCE, "split": "train", "metric": "loss", "value": float(np.mean(losses[-10:])), "n": 10}
     )
     for split, code, tested in held_out(s):
-        rows += tested_rows(tuned, tokenizer, tested, s, split, code)
+        rows += tested_rows(model, tokenizer, tested, s, split, code)
     return Result([row | {"n_effective": row["n"]} for row in rows])
+
+
+def tuned(train: Sequence[Item], s: dict, seed: int):
+    """(model, tokenizer, each step's loss) of a decoder tuned on items with LoRA, as a spec's settings say."""
+    fast = s["scale"] != "paper" and bfloat16_pays()  # with plain attention: see models.HeadSettings
+    model, tokenizer = load_causal(s["decoder"], "eager" if fast else None), load_tokenizer(s["decoder"])
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    how = lora.LoraSettings(
+        s["learning_rate"], s["steps"], s["batch"], rank=s["rank"], alpha=s["alpha"], limit=s["limit"]
+    )  # fmt: skip
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    examples = lora.tokens([(item.prompt, item.output) for item in train], tokenizer, s["limit"])
+    model, losses = lora.fine_tune(model, examples, how, seed, pad=pad, bfloat16=fast)
+    return model, tokenizer, losses
 
 
 def held_out(s: dict) -> list[tuple[str, str, list[Item]]]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from xltlib import published, self_train, self_train_quality, statistics, store
+from xltlib import published, self_train, self_train_quality, self_train_trial, statistics, store
 from xltlib.errors import InputError
 from xltlib.published import LedgerRow
 from xltlib.scales import self_scale
@@ -81,10 +81,12 @@ def reference_name(at: str) -> str:
 
 
 def complete(records: Store, at: str, jobs: int = 1) -> None:
-    """Run what the reference files of a scale lack: translations and their quality, then the full grid; resumable.
-    InputError at smoke."""
+    """Run what the reference files of a scale lack: at mini the trial, then translations and their quality, then the
+    full grid; resumable. InputError at smoke, and when the trial chooses otherwise than the scale does."""
     if at == "smoke":
         raise InputError("grid 'full' at scale smoke: its runs are no results; use --scale mini (or paper)")
+    if at == "mini":
+        self_train_trial.complete(records, at, jobs)
     name, quality = reference_name(at), f"{self_train_quality.QUALITY}{'-paper' if at == 'paper' else ''}"
     self_train.prepare(records.missing_in_reference(name, full_grid(at)), jobs)
     records.complete_reference(quality, self_train_quality.qualities(at), self_train_quality.measure, jobs=jobs)
