@@ -1,8 +1,10 @@
 """The small decoders: their text follows its dials, their tokenizer loses nothing, their training resumes."""
 
 import itertools
+import json
 import random
 import re
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from xltlib.corpora import decoder_texts
 from xltlib.corpora.decoder_texts import DecoderDials, documents
 from xltlib.corpora.problems import PROBLEM_LANGUAGES
 from xltlib.decoders import RECIPES, DecoderRecipe
-from xltlib.models import load_tokenizer
+from xltlib.models import CHECKPOINTS, FOLDER, load_tokenizer
 from xltlib.pretraining import Training
 
 PAIR = re.compile(r"en: `([^`]*)`\n(\w\w): `([^`]*)`")
@@ -146,3 +148,14 @@ def test_documents_are_rows_of_their_own(monkeypatch):
     monkeypatch.setattr(decoders, "LONGEST", 5000)
     whole = decoders.rows_of(tokenizer, SMALL)
     assert all(row[-1] == tokenizer.eos_token_id for row in whole)
+
+
+def test_the_shipped_decoders_are_small_and_say_what_they_read():
+    folders = [FOLDER / name for name in RECIPES if name in CHECKPOINTS]
+    assert folders and sum(path.stat().st_size for folder in folders for path in folder.iterdir()) < 20e6
+    for folder in folders:
+        about = json.loads((folder / "checkpoint.json").read_text())
+        recipe = about["recipe"]
+        assert recipe | {"dials": None} == asdict(RECIPES[folder.name]) | {"dials": None}
+        assert recipe["dials"] == asdict(RECIPES[folder.name].dials)
+        assert about["corpus"] == decoder_texts.corpus_name(RECIPES[folder.name].dials)

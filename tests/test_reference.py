@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
-from xltlib import musc, musc_grid, musc_trials, otc, otc_grid, published, store, tasks, tweets
+from xltlib import musc, musc_grid, musc_trials, otc, otc_grid, published, self_train_trial, store, tasks, tweets
 from xltlib.corpora import embedded
 from xltlib.models import fingerprint
-from xltlib.scales import MINI, MUSC_MINI
+from xltlib.scales import MINI, MUSC_MINI, SELF_SCALES
 
 LIMIT = 10 * 2**20
 EXPERIMENT = "otc"
@@ -70,6 +70,13 @@ def test_reference_records_of_paper_2_are_current(name):
         assert store.stale(part, now) == []
     translator = f"|model:{fingerprint(MUSC_MINI.translator)}|"
     assert frame["translations"].str.contains(translator, regex=False).all()
+
+
+def test_the_trial_of_paper_3_is_of_todays_decoder_and_complete():
+    frame = store.reference(self_train_trial.EXPERIMENT)
+    assert set(frame["id"]) == {run.id for run in self_train_trial.specs("mini")}
+    mini = SELF_SCALES["mini"]
+    assert self_train_trial.chosen(frame, mini.live_task) == (mini.rates, mini.tasks)
 
 
 def test_rate_and_frozen_layers_of_paper_2_follow_from_the_trial():

@@ -1,11 +1,9 @@
 """The trial of paper 3 at mini: English alone, the best two rates, the tasks that are learned."""
 
 import pandas as pd
-import pytest
 from refusals import refused
 
 from xltlib import self_train_trial, text_tasks
-from xltlib.scales import SELF_SCALES
 from xltlib.self_train_trial import BASELINE, RATES
 from xltlib.store import Store
 
@@ -56,11 +54,3 @@ def test_another_choice_stops_the_grid(tmp_path, monkeypatch):
     monkeypatch.setattr(self_train_trial, "reference", lambda: frame(SCORES | {"problems": (0.7, 0.6, 0.1, 0.1)}))
     monkeypatch.setattr(Store, "complete_reference", lambda *a, **k: None)
     refused(lambda: self_train_trial.complete(Store(tmp_path), "mini"), "(0.001, 0.003)", "xltlib/scales.py")
-
-
-def test_scale_mini_is_what_the_committed_trial_chooses():
-    found = self_train_trial.reference()
-    if found.empty:
-        pytest.fail("data/reference has no trial of paper 3: run xlt run 07 --scale mini -p grid full")
-    mini = SELF_SCALES["mini"]
-    assert self_train_trial.chosen(found, mini.live_task) == (mini.rates, mini.tasks)
