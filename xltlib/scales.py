@@ -163,6 +163,7 @@ class SelfScale:
     seeds: int
     live_seeds: int
     live_steps: int
+    live_test: int | None
     rank: int
     alpha: int
     max_tokens: tuple[tuple[str, int], ...]
@@ -174,8 +175,8 @@ SELF_MINI = SelfScale(
     name="mini", decoders=("mini-llama-0.25m", "mini-llama-1m", "mini-llama-4m"), main="mini-llama-1m",
     labelled="mini-llama-1m-labelled", external="mini-m2m-4", tasks=("problems", "questions"),
     live_task="problems", live_languages=("de", "th"), languages=("de", "ru", "th", "zh"), train_size=1000,
-    live_size=300, validation_size=200, test_size=250, steps=100, batch=32, rates=(3e-3, 1e-2), seeds=3, live_seeds=3,
-    live_steps=30, rank=16, alpha=32,
+    live_size=240, validation_size=200, test_size=250, steps=100, batch=32, rates=(3e-3, 1e-2), seeds=3, live_seeds=3,
+    live_steps=30, live_test=200, rank=16, alpha=32,
     max_tokens=(("problem", 120), ("solution", 80), ("context", 48), ("question", 32), ("premise", 80),
                 ("hypothesis", 48)),
     new_tokens=(("problems", 80), ("questions", 16), ("inference", 8)),
@@ -183,6 +184,7 @@ SELF_MINI = SelfScale(
 SELF_SMOKE = SelfScale(**{
     **SELF_MINI.__dict__, "name": "smoke", "main": "mini-llama-0.25m", "train_size": 24, "live_size": 24,
     "validation_size": 12, "test_size": 12, "steps": 4, "batch": 8, "seeds": 2, "live_seeds": 2, "live_steps": 4,
+    "live_test": 12,
     "max_tokens": tuple((field, min(48, n)) for field, n in SELF_MINI.max_tokens),
     "new_tokens": (("problems", 24), ("questions", 8), ("inference", 8)),
 })  # fmt: skip
@@ -197,7 +199,8 @@ SELF_PAPER = SelfScale(
     main=LLAMA_7B, labelled="", external="facebook/m2m100_418M@55c2e61bbf05dfb8d7abccdc3fae6fc8512fd636",
     tasks=("problems", "questions", "inference"), live_task="problems", live_languages=("de", "ru", "th", "zh"),
     languages=("de", "ru", "th", "zh"), train_size=10000, live_size=10000, validation_size=None, test_size=None,
-    steps=1000, batch=64, rates=(5e-5, 3e-4), seeds=3, live_seeds=3, live_steps=1000, rank=16, alpha=32,
+    steps=1000, batch=64, rates=(5e-5, 3e-4), seeds=3, live_seeds=3, live_steps=1000, live_test=None,
+    rank=16, alpha=32,
     max_tokens=(("problem", 512), ("solution", 512), ("context", 512), ("question", 256), ("premise", 256),
                 ("hypothesis", 256)),
     new_tokens=(("problems", 512), ("questions", 64), ("inference", 8)), limit=2048,

@@ -76,7 +76,7 @@ def spec(
         **{name: getattr(s, name) for name in FROM_SCALE},
     }  # fmt: skip
     if live:
-        settings |= {"validation_size": 0, "steps": s.live_steps}
+        settings |= {"validation_size": 0, "steps": s.live_steps, "test_size": s.live_test}
     return RunSpec(EXPERIMENT, training, VERSION, corpus_name(at, task), fingerprint(decoder), seed, settings)
 
 

@@ -20,13 +20,13 @@ LEAST = 0.1
 def quality_spec(
     at: str, task: str, code: str, translator: str = "self", decoder: str | None = None, live: bool = False
 ) -> RunSpec:
-    """The spec of measuring a translator on a task: filters on training items (`live`: on the smaller training set),
-    BLEU on test items."""
+    """The spec of measuring a translator on a task: filters on training items, BLEU on test items (`live`: fewer
+    of both)."""
     s = self_scale(at)
     decoder = decoder or s.main
     settings = {
         "scale": at, "task": task, "languages": [code], "decoder": decoder, "translator": translator,
-        "train_size": s.live_size if live else s.train_size, "test_size": s.test_size,
+        "train_size": s.live_size if live else s.train_size, "test_size": s.live_test if live else s.test_size,
         "translations": [self_train.signature(at, task, code, translator, decoder)],
     }  # fmt: skip
     return RunSpec(QUALITY, translator, VERSION, self_train.corpus_name(at, task), fingerprint(decoder), 0, settings)
