@@ -182,7 +182,8 @@ SELF_MINI = SelfScale(
     new_tokens=(("problems", 80), ("questions", 16), ("inference", 8)),
 )  # fmt: skip
 SELF_SMOKE = SelfScale(**{
-    **SELF_MINI.__dict__, "name": "smoke", "main": "mini-llama-0.25m", "train_size": 24, "live_size": 24,
+    **SELF_MINI.__dict__, "name": "smoke", "main": "mini-llama-0.25m", "live_languages": ("de",), "train_size": 24,
+    "live_size": 24,
     "validation_size": 12, "test_size": 12, "steps": 4, "batch": 8, "seeds": 2, "live_seeds": 2, "live_steps": 4,
     "live_test": 12,
     "max_tokens": tuple((field, min(48, n)) for field, n in SELF_MINI.max_tokens),
