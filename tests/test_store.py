@@ -279,8 +279,9 @@ def test_a_cluster_that_does_not_answer_is_one_line(store, monkeypatch, address)
 # What ends a grid -----------------------------------------------------------------------------------------------------
 
 GRID = textwrap.dedent("""
-    import sys, time, os
+    import signal, sys, time, os
     from test_store import Store, run, spec
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background inherit "ignore"
     root, jobs, slow = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
     def slowly(s):
         with open(os.path.join(root, "pids"), "a") as stream:
