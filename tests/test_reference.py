@@ -3,7 +3,19 @@
 import pandas as pd
 import pytest
 
-from xltlib import musc, musc_grid, musc_trials, otc, otc_grid, published, self_train_trial, store, tasks, tweets
+from xltlib import (
+    musc,
+    musc_grid,
+    musc_trials,
+    otc,
+    otc_grid,
+    published,
+    self_train_grid,
+    self_train_trial,
+    store,
+    tasks,
+    tweets,
+)
 from xltlib.corpora import embedded
 from xltlib.models import fingerprint
 from xltlib.scales import MINI, MUSC_MINI, SELF_SCALES
@@ -77,6 +89,11 @@ def test_the_trial_of_paper_3_is_of_todays_decoder_and_complete():
     assert set(frame["id"]) == {run.id for run in self_train_trial.specs("mini")}
     mini = SELF_SCALES["mini"]
     assert self_train_trial.chosen(frame, mini.live_task) == (mini.rates, mini.tasks)
+
+
+def test_reference_records_of_paper_3_are_runs_of_todays_grid():
+    known = {run.id for run in self_train_grid.main_grid("mini")}
+    assert set(store.reference(self_train_grid.EXPERIMENT)["id"]) <= known, "xlt run 07 --scale mini -p grid full"
 
 
 def test_rate_and_frozen_layers_of_paper_2_follow_from_the_trial():

@@ -15,6 +15,13 @@ AT = SELF_SCALES["mini"]
 TARGETS = ("de", "ru", "th", "zh")
 
 
+def test_seeds_that_were_cut_short_are_left_out():
+    part = self_train_grid.scores(rows({D_TGT: 0.1}))
+    assert len(self_train_grid.whole_seeds(part)) == len(part) and self_train_grid.whole_seeds(part[:0]).empty
+    cut = part[(part["seed"] < 2) | (part["training"] == D_SRC)]
+    assert set(self_train_grid.whole_seeds(cut)["seed"]) == {0, 1}
+
+
 @pytest.fixture
 def named(monkeypatch):
     """No checkpoint is looked at: specs only."""

@@ -125,6 +125,15 @@ def scores(frame: pd.DataFrame) -> pd.DataFrame:
     return test.assign(translator=test["translator"].fillna("none"))
 
 
+def whole_seeds(part: pd.DataFrame) -> pd.DataFrame:
+    """Of a grid that was stopped, the runs of those seeds that have as many as the fullest seed: the others would weigh
+    some settings more."""
+    if part.empty:
+        return part
+    runs = part.groupby("seed")["id"].nunique()
+    return part[part["seed"].isin(runs.index[runs == runs.max()])]
+
+
 CELL = ["task", "decoder", "train_size", "translator", "training", "language"]
 
 
