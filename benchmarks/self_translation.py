@@ -37,7 +37,7 @@ def one_by_one(model, tokenizer, prompts: list[str], most: int) -> list[str]:
     """Each prompt by itself through `generate`."""
     ends, outputs = [tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(TICK)], []
     for prompt in prompts:
-        ids = tokenizer(prompt, return_tensors="pt")
+        ids = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False)
         made = model.generate(
             **ids, max_new_tokens=most, do_sample=False, num_beams=1, eos_token_id=ends,
             pad_token_id=tokenizer.pad_token_id,
