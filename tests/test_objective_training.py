@@ -6,6 +6,7 @@ import pytest
 import torch
 from refusals import refused
 
+from xltlib import stacks
 from xltlib.corpora import documents
 from xltlib.objective_training import RECIPES, ObjectiveRecipe, Reading, build_tokenizer, pretrain, tokenizer_lines
 from xltlib.objectives import LANGUAGE_TOKEN, OBJECTIVES, SPECIALS
@@ -13,7 +14,7 @@ from xltlib.pretraining import Training
 
 SMALL = ObjectiveRecipe(
     "CLM", tokens=9000, batch=500, drafts=40, width=16, layers=2, heads=2, vocabulary=600, warmup=2, limit=64,
-    evaluate_every=4, bfloat16=False,
+    evaluate_every=4, bfloat16=False, compiled=False,
 )  # fmt: skip
 
 
@@ -51,6 +52,22 @@ def test_every_objective_reads_its_tokens_and_no_more(objective, tokenizer):
     assert read == sorted(read) and SMALL.tokens - 2 * 3 * SMALL.batch < read[-1] <= SMALL.tokens
     again = [batch.tokens for batch, _ in zip(reading.batches(), read, strict=False)]
     assert sum(again) == read[-1]
+
+
+def test_every_objective_takes_about_as_many_steps(tokenizer):
+    steps = {name: len(Reading(replace(SMALL, objective=name, tokens=20_000), tokenizer).plan()) for name in OBJECTIVES}
+    assert max(steps.values()) < 1.25 * min(steps.values()), steps
+
+
+@pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning", "ignore:The .grad attribute:UserWarning")
+def test_the_compiled_loss_is_the_loss(tokenizer):
+    # both warnings are torch's own, of its compiler at work
+    model = stacks.Stack("CLM", replace(SMALL.settings, vocabulary=len(tokenizer))).eval()
+    compiled = torch.compile(stacks.word_loss, dynamic=True)
+    for batch, _ in zip(Reading(SMALL, tokenizer).batches(), range(2), strict=False):
+        losses = [model.loss(batch), model.loss(batch, compiled)]
+        first, second = (torch.autograd.grad(loss, model.shared.weight)[0] for loss in losses)
+        assert torch.allclose(*losses) and torch.allclose(first, second, atol=1e-6)
 
 
 def test_batches_from_a_later_step_are_the_same(tokenizer):

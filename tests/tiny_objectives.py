@@ -11,7 +11,7 @@ from xltlib.objective_training import RECIPES
 TINY = {
     name: replace(
         recipe, tokens=1500, batch=400, drafts=40, width=16, layers=2, heads=2, vocabulary=600, warmup=2, limit=64,
-        evaluate_every=1, bfloat16=False,
+        evaluate_every=1, bfloat16=False, compiled=False,
     )
     for name, recipe in RECIPES.items()
 }  # fmt: skip

@@ -36,9 +36,9 @@ Checkpoint = Callable[..., str]
 LIVE_NAME = "live"
 LIVE = {
     "smoke": {"tokens": 6_000, "batch": 500, "drafts": 60, "width": 16, "layers": 2, "warmup": 2, "evaluate_every": 2,
-              "bfloat16": False},
+              "bfloat16": False, "compiled": False},
     "mini": {"tokens": 60_000, "batch": 1000, "drafts": 1500, "width": 32, "layers": 2, "warmup": 10,
-             "evaluate_every": 5, "learning_rate": 5e-3, "bfloat16": False},
+             "evaluate_every": 5, "learning_rate": 5e-3, "bfloat16": False, "compiled": False},
 }  # fmt: skip
 """The very small models that notebook 09 pretrains to show a training curve; nothing is measured on them."""
 

@@ -21,17 +21,18 @@ from xltlib.stacks import Stack, StackSettings
 @dataclass(frozen=True)
 class ObjectiveRecipe:
     """The settings of one model's pretraining. `tokens`: read in all, padding not counted, by encoder and decoder
-    together: training stops when they are used up, so that all objectives read as much. `batch`: tokens of text in a
-    batch; `drafts`: documents before pairs are assigned. `noise`: of 2-LM (`objectives.NOISES`). Other fields as in
+    together: training stops when they are used up, so that all objectives read as much. `batch`: about how many of them
+    a step reads, so that all take about as many steps. `drafts`: documents before pairs are assigned. `noise`: of 2-LM
+    (`objectives.NOISES`). `compiled`: the loss over the vocabulary is compiled, which takes seconds. Other fields as in
     `pretraining.Recipe`."""
 
     objective: str
     seed: int = 1
-    tokens: int = 12_000_000
-    batch: int = 3000
+    tokens: int = 5_000_000
+    batch: int = 2000
     drafts: int = 30000
     learning_rate: float = 1e-3
-    warmup: int = 300
+    warmup: int = 200
     width: int = 96
     layers: int = 6
     heads: int = 4
@@ -41,6 +42,7 @@ class ObjectiveRecipe:
     limit: int = 256
     evaluate_every: int = 200
     bfloat16: bool = True
+    compiled: bool = True
 
     @property
     def settings(self) -> StackSettings:
@@ -86,7 +88,9 @@ class Reading:
 
     def batches(self, first: int = 0) -> Iterator[Batch]:
         """Endless batches from step `first` on."""
-        lengths = [example.length for example in self.examples]
+        about = OBJECTIVES[self.recipe.objective]
+        times = 2 if about.double and about.documents else 1  # 2-LM reads a document twice
+        lengths = [times * example.length for example in self.examples]
         order = pretraining.token_batches(lengths, self.recipe.batch, self.recipe.seed, first)
         for step in itertools.count(first):
             rng = random.Random(self.recipe.seed * 10**6 + step)
@@ -119,6 +123,7 @@ def pretrain(folder: Path, recipe: ObjectiveRecipe, tokenizer, state: Path) -> t
     )  # fmt: skip
     training = pretraining.Training(model.train(), how, state)
     batches = reading.batches(training.step)
+    word_loss = torch.compile(stacks.word_loss, dynamic=True) if recipe.compiled else stacks.word_loss
 
     def evaluate(step: int) -> bool:
         loss = round(float(np.mean(training.losses[-100:])), 4)
@@ -126,7 +131,7 @@ def pretrain(folder: Path, recipe: ObjectiveRecipe, tokenizer, state: Path) -> t
         print(json.dumps({"name": folder.name, "minutes": training.minutes()} | training.curve[-1]), flush=True)
         return False
 
-    training.run(lambda: model.loss(next(batches)), evaluate)
+    training.run(lambda: model.loss(next(batches), word_loss), evaluate)
     facts = {"minutes": training.minutes(), "steps": training.step, "tokens": read[-1], "size": stacks.size(model)}
     facts |= {"loss": round(float(np.mean(training.losses[-100:])), 3), "curve": training.curve}
     return model.eval(), facts

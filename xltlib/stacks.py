@@ -6,6 +6,7 @@ smaller by the rule of `feed_forward`, and all five have the same number of para
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -97,11 +98,12 @@ class Stack(nn.Module):
             encoder_attention_mask=batch.source.ne(PAD).long(), use_cache=False,
         ).last_hidden_state  # fmt: skip
 
-    def loss(self, batch: Batch) -> Tensor:
-        """Mean cross-entropy of the labels; the output embedding is the input embedding."""
+    def loss(self, batch: Batch, compiled: Callable[..., Tensor] | None = None) -> Tensor:
+        """Mean cross-entropy of the labels; the output embedding is the input embedding. `compiled`: in place of
+        `word_loss`, the same compiled."""
         hidden, wanted = self(batch), batch.labels
         chosen = wanted.ne(IGNORED)
-        return cross_entropy(hidden[chosen] @ self.shared.weight.T, wanted[chosen])
+        return (compiled or word_loss)(hidden[chosen], self.shared.weight, wanted[chosen])
 
     def states(self, ids: Tensor) -> Tensor:
         """What downstream tasks see: the encoder's output in a double stack, the last hidden state before the
@@ -110,6 +112,11 @@ class Stack(nn.Module):
         if self.encoder is not None:
             return self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
         return self.decoder(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+
+
+def word_loss(hidden: Tensor, embeddings: Tensor, wanted: Tensor) -> Tensor:
+    """Mean cross-entropy of the pieces `wanted` (n) after `hidden` (n, width); `embeddings` (vocabulary, width)."""
+    return cross_entropy(hidden @ embeddings.T, wanted)
 
 
 def _scaled(part: nn.Module, width: int) -> None:
