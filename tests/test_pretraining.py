@@ -142,7 +142,7 @@ def check_language_ids(folder):
     assert min(ids) >= len(json.loads((folder / "vocab.json").read_text()))  # no language shares an id with a piece
 
 
-@pytest.mark.parametrize("name", ["mini-m2m", "mini-m2m-undertrained", "mini-m2m-2"])
+@pytest.mark.parametrize("name", ["mini-m2m", "mini-m2m-undertrained", "mini-m2m-2", "mini-m2m-4"])
 def test_language_ids_of_the_shipped_translators_agree(name):
     if not (FOLDER / name).exists():
         pytest.skip(f"data/checkpoints/{name} is not there yet: xlt models build {name}")
