@@ -98,7 +98,7 @@ def test_the_grid_has_every_objective_task_and_language():
 def test_live_runs_are_of_the_shipped_models_and_few():
     runs = live("mini", named)
     assert {one.checkpoint for one in runs} == {named(name) for name in OBJECTIVES}
-    assert {one.settings["train_size"] for one in runs} == {AT.live_size}
+    assert set(runs) < set(full_grid("mini", named))  # a reader can check the reference's records
     kinds = {(one.method, one.settings["task"]) for one in runs}
     assert kinds == {("probing", "sentiment"), ("probing", "pos"), ("fine-tuning", "pos")}
     assert len(set(runs)) == len(runs) == 5 * 2 * (2 + 1)

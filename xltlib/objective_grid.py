@@ -41,7 +41,7 @@ SPLITS = ("train", "validation", "test")
 
 def spec(
     at: str, objective: str, pretraining_seed: int, task: str, code: str, mode: str, seed: int, checkpoint: Checkpoint,
-    *, variant: str = "", size: int | None = None, **changes,
+    *, variant: str = "", **changes,
 ) -> RunSpec:  # fmt: skip
     """The spec of one run; `variant` names other models (`objective_models.VARIANTS`), `changes` replace settings of
     the scale. A probing run has all its heads' seeds in it; `seed` is then the first one. InputError for unknown names,
@@ -54,7 +54,7 @@ def spec(
     choice(mode, MODES, "mode")
     settings = {
         "scale": at, "objective": objective, "pretraining_seed": pretraining_seed, "variant": variant, "task": task,
-        "language": code, "train_size": size or s.train_size, "patience": 0,
+        "language": code, "train_size": s.train_size, "patience": 0,
         "learning_rate": s.probe_rate if mode == "probing" else s.tune_rate,
         "heads": s.probe_seeds if mode == "probing" else 1, **{name: getattr(s, name) for name in FROM_SCALE},
     }  # fmt: skip
@@ -110,10 +110,10 @@ def _frozen(checkpoint: str, task: str, code: str, limit: int, sizes: tuple, poo
 
 def live(at: str, checkpoint: Checkpoint | None = None) -> list[RunSpec]:
     """What notebook 10 runs, with the shipped models (one pretraining seed): probing on all live tasks and languages,
-    fine-tuning on LIVE_TUNED."""
+    fine-tuning on LIVE_TUNED. A part of the reference grid, so that a reader can check its records."""
     s, checkpoint = objective_scale(at), checkpoint or objective_pretraining.checkpoints()
     return [
-        spec(at, objective, 1, task, code, mode, seed, checkpoint, size=s.live_size)
+        spec(at, objective, 1, task, code, mode, seed, checkpoint)
         for objective in OBJECTIVES
         for code in s.live_languages
         for task in s.live_tasks

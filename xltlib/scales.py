@@ -220,7 +220,6 @@ class ObjectiveScale:
     tasks: tuple[str, ...]
     live_tasks: tuple[str, ...]
     train_size: int | None
-    live_size: int | None
     validation_size: int | None
     test_size: int | None
     pretraining_seeds: int
@@ -236,17 +235,17 @@ class ObjectiveScale:
 
 OBJECTIVE_MINI = ObjectiveScale(
     name="mini", languages=("ar", "en", "es", "fr", "ru", "zh"), live_languages=("en", "zh"),
-    tasks=("sentiment", "ner", "pos", "nli"), live_tasks=("sentiment", "pos"), train_size=1000, live_size=300,
-    validation_size=250, test_size=500, pretraining_seeds=3, probe_seeds=5, tune_seeds=2, epochs=10, batch=32,
+    tasks=("sentiment", "ner", "pos", "nli"), live_tasks=("sentiment", "pos"), train_size=300,
+    validation_size=200, test_size=500, pretraining_seeds=3, probe_seeds=5, tune_seeds=2, epochs=10, batch=32,
     probe_rate=1e-3, tune_rate=1e-3, limit=128, pooling="mean",
 )  # fmt: skip
 OBJECTIVE_SMOKE = ObjectiveScale(**{
-    **OBJECTIVE_MINI.__dict__, "name": "smoke", "train_size": 24, "live_size": 24, "validation_size": 12,
+    **OBJECTIVE_MINI.__dict__, "name": "smoke", "train_size": 24, "validation_size": 12,
     "test_size": 12, "probe_seeds": 2, "tune_seeds": 1, "epochs": 1,
 })  # fmt: skip
 OBJECTIVE_PAPER = ObjectiveScale(**{
     **OBJECTIVE_MINI.__dict__, "name": "paper", "live_languages": OBJECTIVE_MINI.languages,
-    "live_tasks": OBJECTIVE_MINI.tasks, "train_size": None, "live_size": None, "validation_size": None,
+    "live_tasks": OBJECTIVE_MINI.tasks, "train_size": None, "validation_size": None,
     "test_size": None, "pretraining_seeds": 1, "tune_seeds": 5, "batch": 128, "probe_rate": 1e-4, "tune_rate": 1e-4,
     "pooling": "sum",
 })  # fmt: skip
