@@ -29,7 +29,7 @@ FROM_SCALE = ("validation_size", "test_size", "epochs", "batch", "limit", "pooli
 LIVE_TUNED = ("pos",)
 """Tasks that are fine-tuned live, with one seed: its texts are short, which makes it cheaper than sentiment."""
 RATES = {"probing": (3e-4, 1e-3, 3e-3, 1e-2), "fine-tuning": (1e-4, 3e-4, 1e-3, 3e-3)}
-"""Learning rates of the trial; the paper's is 1e-4, for models that are thirty times larger."""
+"""Learning rates of the trial; the paper's is 1e-4, for models that are more than fifty times larger."""
 TRIAL_LANGUAGE = "en"
 CONFOUND_LANGUAGES = ("ar", "en", "zh")
 """Three scripts; chosen before any run."""
