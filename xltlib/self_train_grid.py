@@ -241,7 +241,8 @@ def ledger(frame: pd.DataFrame, quality: pd.DataFrame) -> pd.DataFrame:
         LedgerRow(claim, as_summary(found), "mini", told.get(claim, test), direction)
         for claim, (found, direction) in rows.items()
     ]
-    return published.ledger(lines, "self_translate_train")
+    lines.append(LedgerRow("S06", note="about one released model; its counterpart would be a run at scale paper"))
+    return published.ledger(sorted(lines, key=lambda line: line.id), "self_translate_train")
 
 
 def as_summary(found: pd.Series | Summary | None) -> Summary | None:
