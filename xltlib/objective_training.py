@@ -31,7 +31,7 @@ class ObjectiveRecipe:
     tokens: int = 4_000_000
     batch: int = 2000
     drafts: int = 30000
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     warmup: int = 200
     width: int = 96
     layers: int = 6
