@@ -22,7 +22,7 @@ CARD = """# {name}
 - **Made by** `xlt models build {name}` from the embedded corpus `{corpus}`, seed {seed}, {minutes} minutes
   on one thread of {machine}, Python {python}, torch {torch}, transformers {transformers}.
 - **Languages**: {languages}. **Vocabulary**: {vocabulary} pieces asked for, one SentencePiece model for all.
-- **Files**: half-precision safetensors; `checkpoint.json` holds every file's sha256, the recipe and the training curve.
+- **Files**: half-precision safetensors; `checkpoint.json` holds every file's sha256, the recipe{curve}.
 - **Licence**: Apache-2.0. **Use**: this course. It knows {knows} written by this project, and nothing else.
 - **Budget**: {rule}
 """
@@ -166,6 +166,6 @@ def finish(folder: Path, recipe: pretraining.Recipe, facts: dict) -> None:
         seed=recipe.seed,
         minutes=facts["minutes"], machine=f"a {platform.machine()} processor",
         languages=", ".join(recipe.texts.languages), knows=KNOWS[recipe.generation],
-        vocabulary=recipe.vocabulary, **versions(),
+        vocabulary=recipe.vocabulary, curve=" and the training curve" if "curve" in facts else "", **versions(),
     )  # fmt: skip
     (folder / "README.md").write_text(text, encoding="utf-8")
