@@ -28,7 +28,7 @@ class ObjectiveRecipe:
 
     objective: str
     seed: int = 1
-    tokens: int = 4_000_000
+    tokens: int = 3_000_000
     batch: int = 2000
     drafts: int = 30000
     learning_rate: float = 3e-3
