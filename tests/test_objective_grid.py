@@ -1,14 +1,24 @@
 """Paper 4's grids, the choice of rates, the confounds and the claims, on records whose answers are known; tiny runs."""
 
 import itertools
+from collections import Counter
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 import torch
 from refusals import refused
+from sklearn.metrics import f1_score
 
-from xltlib import objective_grid, objective_models, objective_pretraining, objective_runs, objective_tables, scales
+from xltlib import (
+    downstream,
+    objective_grid,
+    objective_models,
+    objective_pretraining,
+    objective_runs,
+    objective_tables,
+    scales,
+)
 from xltlib.objective_grid import MODES, RATES, confounds, full_grid, live, rate_trial, run, spec
 from xltlib.objective_models import VARIANTS_OF, fingerprint
 from xltlib.objective_tables import CONFOUNDS, RELEASED, by_seed, cells, chosen, effects, interaction, ledger, scores
@@ -82,6 +92,14 @@ def test_spread_of_heads_and_of_pretraining_seeds_are_told_apart():
     found = objective_tables.sources_of_spread(records(VALUES))
     assert found["sd of heads"].tolist() == pytest.approx([0.02 / 2**0.5] * 10)
     assert found["sd of pretraining seeds"].tolist() == pytest.approx([0.01] * 10)
+
+
+def test_scores_are_set_against_the_majority_class():
+    frame = records(VALUES)
+    floor = frame.assign(metric="majority_f1_macro", value=0.2)
+    found = objective_tables.over_majority(pd.concat([frame, floor])).set_index(["method", "task"])
+    assert len(found) == 2 * 4 and found["majority"].tolist() == pytest.approx([0.2] * 8)
+    assert found.at[("probing", "pos"), "2-MT"].startswith("0.520 [") and "n = 3" in found.at[("probing", "pos"), "CLM"]
 
 
 # Grids ----------------------------------------------------------------------------------------------------------------
@@ -240,6 +258,11 @@ def test_a_run_needs_its_spec_alone_and_leaves_the_model_as_it_was(mode, tiny):
     heads = {row["head_seed"] for row in result.metrics if row["split"] == "test" and row["metric"] == "f1_macro"}
     assert heads == ({0, 1} if mode == "probing" else {0})
     assert all(row["language"] == "en" and 0 <= row["value"] <= 1 for row in result.metrics)
+    labels = [y for item in downstream.items("pos", "en", "test", 12) for y in item.labels]
+    most = Counter(y for item in downstream.items("pos", "en", "train", 24) for y in item.labels).most_common(1)[0][0]
+    found = {row["metric"]: row["value"] for row in result.metrics if row["split"] == "test"}
+    assert found["majority_accuracy"] == pytest.approx(labels.count(most) / len(labels))
+    assert found["majority_f1_macro"] == pytest.approx(f1_score(labels, [most] * len(labels), average="macro"))
     assert torch.equal(before, model.shared.weight) and run(one).metrics == result.metrics
 
 

@@ -66,7 +66,8 @@ def spec(
 
 
 def run(run_spec: RunSpec) -> Result:
-    """Probe or fine-tune the model that a spec names: a row for each head's seed, split and metric."""
+    """Probe or fine-tune the model that a spec names: a row for each head's seed, split and metric, and rows of the
+    majority class."""
     s = run_spec.settings
     task, sizes = s["task"], tuple(s[f"{split}_size"] for split in SPLITS)
     where = (run_spec.checkpoint, task, s["language"], s["limit"], sizes)
@@ -81,6 +82,7 @@ def run(run_spec: RunSpec) -> Result:
     else:
         model = copy.deepcopy(model)
         rows = objective_runs.fine_tune(model, task, sets, how, run_spec.seed, s["pooling"], bfloat16_pays())
+    rows += objective_runs.majority(task, sets, run_spec.seed)
     return Result([row | {"language": s["language"]} for row in rows])
 
 

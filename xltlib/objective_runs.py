@@ -229,6 +229,18 @@ def validation_loss(tuned: Tuned, encoding: Encoding) -> float:
     return cross_entropy(logits(tuned, encoding), kept_labels(encoding)).item()
 
 
+def majority(task: str, sets: dict[str, Encoding], seed: int) -> list[dict]:
+    """What the most frequent class of the training labels scores on the other sets: the same metrics, named
+    majority_accuracy and majority_f1_macro."""
+    most, rows = np.bincount(sets["train"].labels).argmax(), []
+    for name, encoding in sets.items():
+        if name != "train":
+            found = scores(encoding, np.full(int(encoding.kept.sum()), most), TASKS[task].words)
+            named = {f"majority_{metric}": found[metric] for metric in ("accuracy", "f1_macro")}
+            rows += _rows(named, name, seed, len(encoding.labels))
+    return rows
+
+
 def _rows(values: dict[str, float], name: str, seed: int, n: int) -> list[dict]:
     return [
         {"split": name, "head_seed": seed, "metric": metric, "value": value, "n": n, "n_effective": n}

@@ -93,6 +93,20 @@ def sources_of_spread(frame: pd.DataFrame, metric: str = "f1_macro") -> pd.DataF
     return pd.DataFrame({"sd of heads": within, "sd of pretraining seeds": between}).reset_index()
 
 
+def over_majority(frame: pd.DataFrame, metric: str = "f1_macro") -> pd.DataFrame:
+    """Scores less those of the majority class, averaged over languages within each pretraining seed: by mode and task
+    the majority's own score, and for each objective mean [95 % CI] over pretraining seeds."""
+    floor = scores(frame, f"majority_{metric}")
+    by_unit = (scores(frame, metric) - floor).groupby(["method", "task", UNIT], sort=False).mean()
+    own = floor.mean(axis=1).groupby(["method", "task"], sort=False).mean()
+    rows = [
+        {"method": mode, "task": task, "majority": own[mode, task]}
+        | {name: str(summary(part[name].dropna())) for name in OBJECTIVES if name in part}
+        for (mode, task), part in by_unit.groupby(["method", "task"], sort=False)
+    ]
+    return pd.DataFrame(rows)
+
+
 # Claims ---------------------------------------------------------------------------------------------------------------
 
 
