@@ -19,6 +19,7 @@ from xltlib.scales import DATA
 CHECKPOINTS = (
     *("mini-m2m", "mini-m2m-undertrained", "mini-mbert", "mini-m2m-2", "mini-mbert-2", "mini-bert-en"),
     *("mini-llama-0.25m", "mini-llama-1m", "mini-llama-1m-labelled", "mini-llama-4m", "mini-m2m-4"),
+    *("mini-objectives-tokenizer", "mini-2-lm", "mini-2-mt", "mini-clm", "mini-mlm", "mini-tlm"),
 )
 FOLDER = DATA / "checkpoints"
 TOKENIZER_FILES = (
