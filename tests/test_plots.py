@@ -175,6 +175,11 @@ def test_table_with_an_index(shown):
     assert "smoke" not in page.lower()
 
 
+def test_large_whole_numbers_have_separators_and_years_have_none(shown):
+    plots.table(pd.DataFrame({"who": ["a", "b"], "tokens": [2998402, 2024]}), "Counts", "mini")
+    assert ">2,998,402<" in shown[0]["text/html"] and ">2024<" in shown[0]["text/html"]
+
+
 def test_an_n_that_all_means_share_is_told_once(shown):
     frame = pd.DataFrame({"task": ["a", "b"], "x": ["0.1 [0.0, 0.2], n = 5", "-0.3 [-0.4, -0.2], n = 5"], "n": [1, 2]})
     plots.table(frame, "Means", "mini")

@@ -4,9 +4,11 @@ So a reference that was made on another machine still says which models it belon
 runs need are built again.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import asdict, replace
 from functools import cache
+from io import StringIO
 
 import pandas as pd
 
@@ -57,12 +59,20 @@ def pretrained(spec: RunSpec) -> Result:
     name, recipe = settings.pop("name"), ObjectiveRecipe(seed=spec.seed, **settings)
     about = manifest(name) if there(name) and not name.startswith(LIVE_NAME) else {}
     if (about.get("recipe"), about.get("corpus")) != (asdict(recipe), spec.corpus):
-        build(name, recipe)
+        with quiet() if name.startswith(LIVE_NAME) else nullcontext():
+            build(name, recipe)
     facts, weights = manifest(name)["facts"], fingerprint(name)
     rows = [{"metric": "loss", "value": at["loss"], "step": at["step"], "read": at["tokens"]} for at in facts["curve"]]
     totals = ("tokens", "steps", "minutes", "tokens per second", "size")
     rows += [{"metric": metric, "value": facts[metric]} for metric in totals]
     return Result([row | {"weights": weights} for row in rows])
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No bar and no lines: live models take seconds, and several of them train at once."""
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        yield
 
 
 def refuse_paper(at: str) -> None:

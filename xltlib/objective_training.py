@@ -125,13 +125,15 @@ def pretrain(folder: Path, recipe: ObjectiveRecipe, tokenizer, state: Path) -> t
     batches = reading.batches(training.step)
     word_loss = torch.compile(stacks.word_loss, dynamic=True) if recipe.compiled else stacks.word_loss
 
+    last = min(100, recipe.evaluate_every)  # losses of few steps vary, and those of long ago say little
+
     def evaluate(step: int) -> bool:
-        loss = round(float(np.mean(training.losses[-100:])), 4)
+        loss = round(float(np.mean(training.losses[-last:])), 4)
         training.curve.append({"step": step, "tokens": read[step - 1], "loss": loss})
         print(json.dumps({"name": folder.name, "minutes": training.minutes()} | training.curve[-1]), flush=True)
         return False
 
     training.run(lambda: model.loss(next(batches), word_loss), evaluate)
     facts = {"minutes": training.minutes(), "steps": training.step, "tokens": read[-1], "size": stacks.size(model)}
-    facts |= {"loss": round(float(np.mean(training.losses[-100:])), 3), "curve": training.curve}
+    facts |= {"loss": round(float(np.mean(training.losses[-last:])), 3), "curve": training.curve}
     return model.eval(), facts

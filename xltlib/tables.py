@@ -68,4 +68,6 @@ def _cell(value: object, digits: int) -> str:
         return "–"
     if isinstance(value, float | np.floating):
         return f"{value:.{digits}f}"
+    if isinstance(value, int | np.integer) and abs(value) >= 10_000:
+        return f"{value:,}"
     return re.sub(r"(\[\S+), (\S+\])", "\\1,\u00a0\\2", str(value))  # an interval is not broken over two lines
