@@ -13,7 +13,6 @@ import pandas as pd
 from xltlib import objective_models, objective_pretraining, objective_runs, objective_tables, store
 from xltlib.downstream import TASKS
 from xltlib.errors import InputError, choice
-from xltlib.models import bfloat16_pays
 from xltlib.objective_pretraining import Checkpoint
 from xltlib.objective_tables import CONFOUNDS
 from xltlib.objectives import OBJECTIVES
@@ -28,7 +27,7 @@ MODES = ("probing", "fine-tuning")
 FROM_SCALE = ("validation_size", "test_size", "epochs", "batch", "limit", "pooling")
 LIVE_TUNED = ("pos",)
 """Tasks that are fine-tuned live, with one seed: its texts are short, which makes it cheaper than sentiment."""
-RATES = {"probing": (3e-4, 1e-3, 3e-3, 1e-2), "fine-tuning": (1e-4, 3e-4, 1e-3, 3e-3)}
+RATES = {"probing": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1), "fine-tuning": (1e-4, 3e-4, 1e-3, 3e-3)}
 """Learning rates of the trial; the paper's is 1e-4, for models that are more than fifty times larger."""
 TRIAL_LANGUAGE = "en"
 CONFOUND_LANGUAGES = ("ar", "en", "zh")
@@ -81,7 +80,7 @@ def run(run_spec: RunSpec) -> Result:
         rows = objective_runs.probe(model, task, sets, how, heads, s["pooling"], found)
     else:
         model = copy.deepcopy(model)
-        rows = objective_runs.fine_tune(model, task, sets, how, run_spec.seed, s["pooling"], bfloat16_pays())
+        rows = objective_runs.fine_tune(model, task, sets, how, run_spec.seed, s["pooling"])
     rows += objective_runs.majority(task, sets, run_spec.seed)
     return Result([row | {"language": s["language"]} for row in rows])
 
