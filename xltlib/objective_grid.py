@@ -27,8 +27,9 @@ MODES = ("probing", "fine-tuning")
 FROM_SCALE = ("validation_size", "test_size", "epochs", "batch", "limit", "pooling")
 LIVE_TUNED = ("pos",)
 """Tasks that are fine-tuned live, with one seed: its texts are short, which makes it cheaper than sentiment."""
-RATES = {"probing": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1), "fine-tuning": (1e-4, 3e-4, 1e-3, 3e-3)}
-"""Learning rates of the trial; the paper's is 1e-4, for models that are more than fifty times larger."""
+RATES = {"probing": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1), "fine-tuning": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)}
+"""Learning rates of the trial, continued until the best one of a mode is not the last; the paper's is 1e-4, for models
+that are more than fifty times larger."""
 TRIAL_LANGUAGE = "en"
 CONFOUND_LANGUAGES = ("ar", "en", "zh")
 """Three scripts; chosen before any run."""
