@@ -101,7 +101,7 @@ def over_majority(frame: pd.DataFrame, metric: str = "f1_macro") -> pd.DataFrame
     own = floor.mean(axis=1).groupby(["method", "task"], sort=False).mean()
     rows = [
         {"method": mode, "task": task, "majority": own[mode, task]}
-        | {name: str(summary(part[name].dropna())) for name in OBJECTIVES if name in part}
+        | {name: str(summary(part[name].dropna())) for name in OBJECTIVES if name in part and part[name].notna().any()}
         for (mode, task), part in by_unit.groupby(["method", "task"], sort=False)
     ]
     return pd.DataFrame(rows)
