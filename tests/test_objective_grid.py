@@ -17,6 +17,7 @@ from xltlib import (
     objective_pretraining,
     objective_runs,
     objective_tables,
+    objectives,
     scales,
 )
 from xltlib.objective_grid import MODES, RATES, confounds, full_grid, live, rate_trial, run, spec
@@ -129,7 +130,7 @@ def test_every_confound_differs_from_the_main_grid_in_its_switch_alone():
     counts = dict.fromkeys(CONFOUNDS, 0)
     for one in changed:
         s = one.settings
-        counts[names[tuple(s[key] for key in objective_tables.HOUSE)]] += 1
+        counts[names[tuple((objective_tables.HOUSE | s)[key] for key in objective_tables.HOUSE)]] += 1
         place = (s["objective"], s["pretraining_seed"], s["task"], s["language"])
         assert spec("mini", *place, one.method, one.seed, named).id in main
     assert [one.method for one in changed] == sorted((one.method for one in changed), reverse=True)  # probing first
@@ -142,6 +143,21 @@ def test_every_confound_differs_from_the_main_grid_in_its_switch_alone():
 def test_the_width_of_the_confound_is_in_proportion_to_the_released_one():
     wide = objective_models.recipe_of("mini-2-lm-wide").width / objective_models.recipe_of("mini-2-lm").width
     assert wide == 768 / 512 and f"width {objective_models.VARIANTS['wide']['width']}" in CONFOUNDS
+
+
+def test_a_text_begins_as_in_pretraining(tiny, monkeypatch):
+    """2-MT's encoder has only seen texts after their language's token; the others read <s> first."""
+    known, real, seen = objective_pretraining.checkpoints(), objective_runs.encode, []
+    monkeypatch.setattr(objective_runs, "encode", lambda *a: seen.append(real(*a)) or seen[-1])
+    for objective, changes, first in (
+        *((name, {}, objectives.START) for name in OBJECTIVES if name != "2-MT"),
+        ("2-MT", {}, objectives.LANGUAGE_TOKEN["zh"]),
+        ("2-MT", {"start": "<s>"}, objectives.START),
+    ):
+        run(spec("smoke", objective, 1, "pos", "zh", "probing", 0, known, **changes))
+        assert {ids[0] for encoding in seen for ids in encoding.ids} == {first}
+        seen.clear()
+    refused(lambda: spec("smoke", "CLM", 1, "pos", "zh", "probing", 0, known, start="<s>"), "unknown setting 'start'")
 
 
 def test_a_switch_makes_another_run():
@@ -194,7 +210,7 @@ def test_the_rate_is_the_best_mean_on_validation_and_of_equals_the_lower_one():
 
 # Confounds ------------------------------------------------------------------------------------------------------------
 
-SHIFTS = dict(zip(CONFOUNDS, (0.01, -0.02, 0.03, 0.04, 0.05, 0.06, 0.07), strict=True))
+SHIFTS = dict(zip(CONFOUNDS, (0.01, -0.02, 0.03, 0.04, 0.08, 0.05, 0.06, 0.07), strict=True))
 
 
 def both_files() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -205,7 +221,9 @@ def both_files() -> tuple[pd.DataFrame, pd.DataFrame]:
         rows = []
         for one in runs:
             s, heads = one.settings, range(2) if one.method == "probing" else [one.seed]
-            shift = SHIFTS.get(names.get(tuple(s[key] for key in objective_tables.HOUSE)), 0.0)
+            shift = SHIFTS.get(
+                names.get(tuple((objective_tables.HOUSE | s)[key] for key in objective_tables.HOUSE)), 0.0
+            )
             for head in heads:
                 far = 0.3 * (one.method == "fine-tuning" and head == 1)
                 value = VALUES[s["objective"]] + shift + far + (head - 0.5) / 50
@@ -284,10 +302,11 @@ def test_features_are_computed_once_for_all_heads_of_a_text(tiny, monkeypatch):
 @pytest.mark.parametrize("name", CONFOUNDS)
 def test_every_switch_can_be_run(name, tiny):
     confound = CONFOUNDS[name]
+    objective = "2-LM" if "2-LM" in confound.objectives else "2-MT"
     if confound.variant:
-        objective_models.build(objective_models.name_of("2-LM", 1, confound.variant))
+        objective_models.build(objective_models.name_of(objective, 1, confound.variant))
     known = objective_pretraining.checkpoints()
-    place = ("smoke", "2-LM", 1, confound.tasks[0], "en", "probing", 0, known)
+    place = ("smoke", objective, 1, confound.tasks[0], "en", "probing", 0, known)
     changed = run(spec(*place, variant=confound.variant, **confound.changes | {"epochs": 3}))
     assert {row["metric"] for row in changed.metrics} >= {"f1_macro", "accuracy"}
     if "limit" in confound.changes:

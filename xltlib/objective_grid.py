@@ -14,8 +14,8 @@ from xltlib import objective_models, objective_pretraining, objective_runs, obje
 from xltlib.downstream import TASKS
 from xltlib.errors import InputError, choice
 from xltlib.objective_pretraining import Checkpoint
-from xltlib.objective_tables import CONFOUNDS
-from xltlib.objectives import OBJECTIVES
+from xltlib.objective_tables import CONFOUNDS, HOUSE
+from xltlib.objectives import OBJECTIVES, START, first_token
 from xltlib.probing import ProbeSettings
 from xltlib.scales import objective_scale
 from xltlib.store import Result, RunSpec, Store
@@ -58,6 +58,8 @@ def spec(
         "learning_rate": s.probe_rate if mode == "probing" else s.tune_rate,
         "heads": s.probe_seeds if mode == "probing" else 1, **{name: getattr(s, name) for name in FROM_SCALE},
     }  # fmt: skip
+    if first_token(objective, code) != START:
+        settings["start"] = HOUSE["start"]  # only here is there a choice
     if unknown := sorted(set(changes) - set(settings)):
         raise InputError(f"unknown setting {unknown[0]!r}: use one of {', '.join(settings)}")
     named = checkpoint(objective, pretraining_seed, variant)
@@ -70,7 +72,9 @@ def run(run_spec: RunSpec) -> Result:
     majority class."""
     s = run_spec.settings
     task, sizes = s["task"], tuple(s[f"{split}_size"] for split in SPLITS)
-    where = (run_spec.checkpoint, task, s["language"], s["limit"], sizes)
+    as_pretrained = s.get("start", HOUSE["start"]) == HOUSE["start"]
+    start = first_token(s["objective"], s["language"]) if as_pretrained else START
+    where = (run_spec.checkpoint, task, s["language"], s["limit"], sizes, start)
     how = ProbeSettings(
         len(TASKS[task].classes), s["epochs"], s["batch"], s["learning_rate"], patience=s["patience"] or None
     )
@@ -87,23 +91,25 @@ def run(run_spec: RunSpec) -> Result:
 
 
 @lru_cache(maxsize=8)
-def encoded(checkpoint: str, task: str, code: str, limit: int, sizes: tuple) -> dict[str, objective_runs.Encoding]:
+def encoded(
+    checkpoint: str, task: str, code: str, limit: int, sizes: tuple, start: int
+) -> dict[str, objective_runs.Encoding]:  # fmt: skip
     """Train, validation and test items of a task and language as a model takes them."""
     tokenizer = objective_models.load(checkpoint)[1]
-    return objective_runs.sets_of(task, code, tokenizer, limit, dict(zip(SPLITS, sizes, strict=True)))
+    return objective_runs.sets_of(task, code, tokenizer, limit, dict(zip(SPLITS, sizes, strict=True)), start)
 
 
-def frozen(checkpoint: str, task: str, code: str, limit: int, sizes: tuple, pooling: str):
+def frozen(checkpoint: str, task: str, code: str, limit: int, sizes: tuple, start: int, pooling: str):
     """A model's features of each set, computed once in a process: heads with other rates or other labels take the same.
     NER and POS have the same texts, and words are not pooled."""
     words = TASKS[task].words
-    return _frozen(checkpoint, "pos" if words else task, code, limit, sizes, "mean" if words else pooling)
+    return _frozen(checkpoint, "pos" if words else task, code, limit, sizes, start, "mean" if words else pooling)
 
 
 @lru_cache(maxsize=4)
-def _frozen(checkpoint: str, task: str, code: str, limit: int, sizes: tuple, pooling: str):
+def _frozen(checkpoint: str, task: str, code: str, limit: int, sizes: tuple, start: int, pooling: str):
     model = objective_models.load(checkpoint)[0]
-    sets = encoded(checkpoint, task, code, limit, sizes)
+    sets = encoded(checkpoint, task, code, limit, sizes, start)
     return {name: objective_runs.features(model, encoding, pooling) for name, encoding in sets.items()}
 
 

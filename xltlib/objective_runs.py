@@ -51,8 +51,8 @@ class Encoding:
         return [sum(place is not None for place in places) for places in self.places]
 
 
-def encode(items: Sequence[WordItem | TextItem], tokenizer, limit: int) -> Encoding:
-    """Items as ids, <s> first and </s> last, cut at `limit` subwords, specials included. InputError for no items."""
+def encode(items: Sequence[WordItem | TextItem], tokenizer, limit: int, start: int = START) -> Encoding:
+    """Items as ids, `start` first and </s> last, cut at `limit` subwords, these two included. InputError for none."""
     if not items:
         raise InputError("there are no items to encode")
     words = isinstance(items[0], WordItem)
@@ -61,13 +61,13 @@ def encode(items: Sequence[WordItem | TextItem], tokenizer, limit: int) -> Encod
     found = tokenizer(
         texts, add_special_tokens=False, return_offsets_mapping=True, truncation=True, max_length=limit - 2
     )  # fmt: skip
-    ids = tuple((START, *row, END) for row in found["input_ids"])
+    ids = tuple((start, *row, END) for row in found["input_ids"])
     if not words:
         return Encoding(ids, ((),) * len(ids), tuple(item.label for item in items), sides)
     places = []
     for item, offsets in zip(items, found["offset_mapping"], strict=True):
         firsts = first_subwords(offsets, item.starts)
-        places.append(tuple(None if place is None else place + 1 for place in firsts))  # <s> stands before
+        places.append(tuple(None if place is None else place + 1 for place in firsts))  # `start` stands before
     return Encoding(ids, tuple(places), tuple(label for item in items for label in item.labels), sides)
 
 
@@ -247,6 +247,9 @@ def _rows(values: dict[str, float], name: str, seed: int, n: int) -> list[dict]:
     ]
 
 
-def sets_of(task: str, code: str, tokenizer, limit: int, sizes: dict[str, int]) -> dict[str, Encoding]:
+def sets_of(
+    task: str, code: str, tokenizer, limit: int, sizes: dict[str, int], start: int = START
+) -> dict[str, Encoding]:  # fmt: skip
     """The encoded train, validation and test items of a task and language, in these sizes."""
-    return {split: encode(downstream.items(task, code, split, size), tokenizer, limit) for split, size in sizes.items()}
+    found = {split: downstream.items(task, code, split, size) for split, size in sizes.items()}
+    return {split: encode(part, tokenizer, limit, start) for split, part in found.items()}

@@ -16,8 +16,15 @@ DOUBLE = tuple(name for name, objective in OBJECTIVES.items() if objective.doubl
 SINGLE = tuple(name for name, objective in OBJECTIVES.items() if not objective.double)
 CELL = ["method", "task", "language"]
 UNIT = "pretraining_seed"
-HOUSE = {"pooling": OBJECTIVE_MINI.pooling, "patience": 0, "limit": OBJECTIVE_MINI.limit, "variant": ""}
-"""Settings of the main grid that a confound changes."""
+HOUSE = {
+    "pooling": OBJECTIVE_MINI.pooling,
+    "patience": 0,
+    "limit": OBJECTIVE_MINI.limit,
+    "variant": "",
+    "start": "as pretrained",
+}
+"""Settings of the main grid that a confound changes. `start`: a text's first token; runs of objectives that have no
+choice there do not name it."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ CONFOUNDS = {
     "sum pooling with pads": Confound({"pooling": "sum with pads"}, tasks=("sentiment", "nli")),
     "early stopping": Confound({"patience": 3}),
     "12 subwords": Confound({"limit": 12}, tasks=("ner", "pos")),
+    "<s> first": Confound({"start": "<s>"}, objectives=("2-MT",)),
     **{
         name: Confound(variant=variant, objectives=objective_models.VARIANTS_OF[variant])
         for name, variant in (("width 144", "wide"), ("post-norm", "post-norm"), ("released noise", "released-noise"))
@@ -179,7 +187,8 @@ def _pairs(main: pd.DataFrame, changed: pd.DataFrame, metric: str) -> pd.DataFra
     keys = [*CELL, "objective", UNIT, "head_seed"]
     before, after = (part[(part["metric"] == metric) & (part["split"] == "test")] for part in (main, changed))
     names = {confound.settings: name for name, confound in CONFOUNDS.items()}
-    told = [names[settings] for settings in after[list(HOUSE)].itertuples(index=False, name=None)]
+    settings_of = after.reindex(columns=list(HOUSE)).fillna({"start": HOUSE["start"]})
+    told = [names[settings] for settings in settings_of.itertuples(index=False, name=None)]
     found = after.assign(confound=told)[[*keys, "confound", "value"]]
     return found.merge(before[[*keys, "value"]].rename(columns={"value": "house"}), on=keys)
 

@@ -51,6 +51,12 @@ OBJECTIVES = {
 }
 
 
+def first_token(objective: str, language: str) -> int:
+    """What a text begins with when a model of an objective reads it in pretraining: its language's token in 2-MT's
+    encoder, <s> in all others. Downstream texts begin alike."""
+    return LANGUAGE_TOKEN[language] if objective == "2-MT" else START
+
+
 @dataclass(frozen=True)
 class Noise:
     """What 2-LM does to a document. BART's (Lewis et al. 2020): spans of Poisson length are each replaced by one mask
