@@ -7,6 +7,10 @@ from xltlib import (
     musc,
     musc_grid,
     musc_trials,
+    objective_grid,
+    objective_models,
+    objective_pretraining,
+    objective_tables,
     otc,
     otc_grid,
     published,
@@ -19,7 +23,7 @@ from xltlib import (
 )
 from xltlib.corpora import embedded
 from xltlib.models import fingerprint
-from xltlib.scales import MINI, MUSC_MINI, SELF_SCALES
+from xltlib.scales import MINI, MUSC_MINI, OBJECTIVE_MINI, SELF_SCALES
 
 LIMIT = 10 * 2**20
 EXPERIMENT = "otc"
@@ -107,6 +111,38 @@ def test_the_committed_ledger_of_paper_3_is_what_its_records_give():
     assert not pd.concat([frame, quality])["commit"].str.contains("dirty").any()
     found = self_train_grid.ledger(frame, quality)
     assert published.compare_ledgers(found, published.load_ledger("self_translate_train")) == []
+
+
+def test_pretrainings_of_paper_4_are_todays_and_those_of_the_shipped_models():
+    frame = objective_pretraining.reference()
+    names = objective_models.names(OBJECTIVE_MINI.pretraining_seeds)
+    assert set(frame["id"]) == {objective_pretraining.pretraining_spec(name).id for name in names}
+    weights = frame.drop_duplicates("id").set_index("name")["weights"].to_dict()
+    assert {name: weights[name] for name in objective_models.RECIPES} == {
+        name: fingerprint(name) for name in objective_models.RECIPES
+    }
+
+
+def test_the_shipped_models_of_paper_4_stay_under_15_megabytes():
+    files = [path for name in objective_models.SHIPPED for path in objective_models.folder_of(name).iterdir()]
+    assert sum(path.stat().st_size for path in files) < 15e6
+
+
+@pytest.mark.parametrize("part", objective_grid.PARTS)
+def test_reference_records_of_paper_4_are_todays_grid(part):
+    found = objective_grid.reference(part=part)
+    assert set(found["id"]) == {run.id for run in objective_grid.PARTS[part]("mini")}, "xlt run 10 -p grid full"
+    assert not found["commit"].str.contains("dirty").any()
+
+
+def test_learning_rates_of_paper_4_follow_from_the_trial():
+    found = objective_tables.chosen(objective_grid.reference(part="-rates"))
+    assert found == {"probing": OBJECTIVE_MINI.probe_rate, "fine-tuning": OBJECTIVE_MINI.tune_rate}
+
+
+def test_the_committed_ledger_of_paper_4_is_what_its_records_give():
+    found = objective_tables.ledger(objective_grid.reference())
+    assert published.compare_ledgers(found, published.load_ledger("objectives")) == []
 
 
 def test_rate_and_frozen_layers_of_paper_2_follow_from_the_trial():

@@ -27,7 +27,7 @@ choice there do not name it."""
 
 
 LEARNED = ("sentiment", "ner", "pos")
-"""Tasks on which a switch can be seen: inference stays at chance with every model of the main grid."""
+"""Tasks on which a switch can be seen: in inference every model of the main grid stays within .02 of the majority."""
 
 
 @dataclass(frozen=True)
