@@ -350,10 +350,10 @@ def test_complete_builds_models_runs_everything_and_runs_nothing_twice(tiny, tmp
 def test_complete_stops_when_the_scale_has_another_rate_than_the_trial(tiny, tmp_path, monkeypatch, small_scale):
     monkeypatch.setattr(objective_models, "VARIANTS_OF", {})
     monkeypatch.setattr(objective_grid, "PARTS", dict(list(objective_grid.PARTS.items())[:1]))
-    monkeypatch.setattr(objective_grid, "RATES", {"probing": (1e-3,), "fine-tuning": (3e-3,)})
+    monkeypatch.setattr(objective_grid, "RATES", {"probing": (AT.probe_rate,), "fine-tuning": (5e-3,)})
     refused(
         lambda: objective_grid.complete(Store(tmp_path), "mini"),
-        "the trial chooses learning rate 0.003 for fine-tuning", "tune_rate",
+        "the trial chooses learning rate 0.005 for fine-tuning", "tune_rate",
     )  # fmt: skip
 
 
