@@ -140,6 +140,13 @@ def test_learning_rates_of_paper_4_follow_from_the_trial():
     assert found == {"probing": OBJECTIVE_MINI.probe_rate, "fine-tuning": OBJECTIVE_MINI.tune_rate}
 
 
+def test_the_switches_of_paper_4_are_on_the_tasks_that_are_learned():
+    frame = objective_grid.reference()
+    above = objective_tables.scores(frame, "accuracy") - objective_tables.scores(frame, "majority_accuracy")
+    learned = (above.groupby(["method", "task"]).mean() > 0.02).groupby("task").agg(["all", "any"])
+    assert learned.loc[list(objective_tables.LEARNED)].all(axis=None) and not learned.loc["nli"].any()
+
+
 def test_the_committed_ledger_of_paper_4_is_what_its_records_give():
     found = objective_tables.ledger(objective_grid.reference())
     assert published.compare_ledgers(found, published.load_ledger("objectives")) == []
