@@ -460,6 +460,12 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "reference"
 
 
+@pytest.mark.parametrize("seconds", [0, 2.0, 0.25])
+def test_seconds_are_floats_even_when_whole(store, seconds):
+    store.write(spec(), run(spec()), {"seconds": seconds})
+    assert store.frame("otc")["seconds"].dtype == "float64"
+
+
 def test_a_reference_file_is_completed_and_never_made_twice(folder, tmp_path):
     specs, ran = [spec(seed) for seed in range(4)], []
 

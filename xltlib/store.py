@@ -181,7 +181,8 @@ def _row(record: Record, metric: dict) -> dict:
     taken = own.keys() | metric.keys() | {"seconds"}
     settings = {(f"settings.{k}" if k in taken else k): v for k, v in _flat(record.spec.settings).items()}
     value = math.nan if metric["value"] is None else metric["value"]
-    return own | settings | metric | {"value": float(value), "seconds": record.info.get("seconds", math.nan)}
+    seconds = float(record.info.get("seconds", math.nan))  # JSON gives whole seconds back as an int
+    return own | settings | metric | {"value": float(value), "seconds": seconds}
 
 
 def _flat(settings: dict, prefix: str = "") -> dict:
