@@ -212,7 +212,7 @@ def test_live_pretraining_is_small_and_has_all_objectives(tiny):
         assert all(settings == same[0] for settings in same)
 
 
-def test_a_live_model_is_pretrained_for_every_record(tiny, monkeypatch):
+def test_a_live_model_is_pretrained_for_every_record(tiny, monkeypatch, capfd):
     trained, real = [], objective_training.pretrain
 
     def counted(made, *rest):
@@ -222,6 +222,7 @@ def test_a_live_model_is_pretrained_for_every_record(tiny, monkeypatch):
     monkeypatch.setattr(objective_training, "pretrain", counted)
     spec = objective_pretraining.live("smoke")[2]
     found = [pretrained(spec) for _ in range(2)]
+    assert capfd.readouterr() == ("", "")  # several train at once: no bar and no lines
     assert trained == ["live-smoke-clm"] * 2 and folder_of("live-smoke-clm").parent == tiny / "built"
     losses = [[row["value"] for row in result.metrics if row["metric"] == "loss"] for result in found]
     assert losses[0] == losses[1] and len(losses[0]) > 2

@@ -97,6 +97,23 @@ def test_a_killed_training_goes_on_with_the_same_numbers(objective, tokenizer, t
     assert facts["tokens"] <= recipe.tokens and facts["curve"]
 
 
+def test_a_point_of_the_curve_is_the_mean_loss_since_the_last_point(tokenizer, tmp_path, monkeypatch):
+    losses, real = [], stacks.Stack.loss
+
+    def spied(*args):
+        losses.append(real(*args))
+        return losses[-1]
+
+    monkeypatch.setattr(stacks.Stack, "loss", spied)
+    _, facts = pretrain(tmp_path / "a", SMALL, tokenizer, tmp_path / "a.safetensors")
+    values = [loss.item() for loss in losses]
+    assert facts["steps"] == len(values) > 3 * SMALL.evaluate_every
+    for point in facts["curve"]:
+        since = values[max(0, point["step"] - SMALL.evaluate_every) : point["step"]]
+        assert point["loss"] == pytest.approx(sum(since) / len(since), abs=1e-4)
+    assert facts["loss"] == pytest.approx(sum(values[-SMALL.evaluate_every :]) / SMALL.evaluate_every, abs=1e-3)
+
+
 def test_another_seed_is_another_model(tokenizer, tmp_path):
     recipe = replace(SMALL, tokens=2000)
     made = [pretrain(tmp_path, replace(recipe, seed=seed), tokenizer, tmp_path / f"{seed}.st")[0] for seed in (1, 2)]

@@ -47,7 +47,7 @@ def leakage(frame: pd.DataFrame, metric: str = "accuracy", pooling: str = "mean"
     """What leaks are worth: each system under the paper's shuffled split less the same with groups kept together.
 
     Every text is tested once under each split, but a tenth does not hold the same texts: so the test is Welch's, over
-    tenths. `repeated`: how many test texts stood in their training sets under the shuffled split, and under the other.
+    tenths. The last columns: how many test texts stand in their training sets, under the shuffled split and the other.
     """
     reviews = frame[frame["pooling"] == pooling]
     repeated = reviews[reviews["metric"] == "in_train"].groupby("split_by")["value"].sum()
@@ -59,9 +59,8 @@ def leakage(frame: pd.DataFrame, metric: str = "accuracy", pooling: str = "mean"
                 raise InputError(f"{system}: no runs split by {', '.join(sorted(missing))}; finish the grid")
             a, b = found["shuffled"], found[other]
             test = welch(a.mean, a.sd, a.n, b.mean, b.sd, b.n)
-            counts = f"{repeated['shuffled']:.0f}, {repeated[other]:.0f}"
-            rows.append({"system": system, "against": other, "difference": str(test.effect), "p": test.p})
-            rows[-1]["repeated"] = counts
+            counts = {"seen, shuffled": int(repeated["shuffled"]), "seen, other": int(repeated[other])}
+            rows.append({"system": system, "against": other, "difference": str(test.effect), "p": test.p} | counts)
     return pd.DataFrame(rows)
 
 

@@ -47,7 +47,7 @@ def _table_html(frame: pd.DataFrame, caption: str, digits: int) -> str:
     kinds = [' class="xlt-number"' if number and i else "" for i, number in enumerate(numeric)]
     names = zip(kinds, frame.columns, strict=True)
     head = "".join(f'<th scope="col"{kind}>{html.escape(str(name))}</th>' for kind, name in names)
-    body = "".join(_row_html(row, numeric, digits) for row in frame.itertuples(index=False, name=None))
+    body = "".join(_row_html(row, frame.columns, numeric, digits) for row in frame.itertuples(index=False, name=None))
     label, text = html.escape(textwrap.shorten(caption, 90)), html.escape(caption)
     kind = "xlt-table xlt-wide" if len(frame.columns) >= WIDE else "xlt-table"
     return (
@@ -56,17 +56,19 @@ def _table_html(frame: pd.DataFrame, caption: str, digits: int) -> str:
     )
 
 
-def _row_html(row: tuple, numeric: Sequence[bool], digits: int) -> str:
-    texts = [html.escape(_cell(value, digits)) for value in row]
+def _row_html(row: tuple, columns: Sequence[str], numeric: Sequence[bool], digits: int) -> str:
+    texts = [html.escape(_cell(value, digits, column)) for value, column in zip(row, columns, strict=True)]
     first, rest = texts[0], list(zip(texts, numeric, strict=True))[1:]
     cells = "".join(f'<td class="xlt-number">{t}</td>' if number else f"<td>{t}</td>" for t, number in rest)
     return f'<tr><th scope="row">{first}</th>{cells}</tr>'
 
 
-def _cell(value: object, digits: int) -> str:
+def _cell(value: object, digits: int, column: str = "") -> str:
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, float | np.floating):
+        if column == "p" and round(value, digits) == 0:
+            return f"< {10**-digits:.{digits}f}"  # no test gives a p of zero
         return f"{value:.{digits}f}"
     if isinstance(value, int | np.integer) and abs(value) >= 10_000:
         return f"{value:,}"
