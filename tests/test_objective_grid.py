@@ -210,7 +210,7 @@ def test_the_rate_is_the_best_mean_on_validation_and_of_equals_the_lower_one():
 
 # Confounds ------------------------------------------------------------------------------------------------------------
 
-SHIFTS = dict(zip(CONFOUNDS, (0.01, -0.02, 0.03, 0.04, 0.08, 0.05, 0.06, 0.07), strict=True))
+SHIFTS = dict(zip(CONFOUNDS, (0.01, -0.02, 0.03, 0.04, 0.08, 0.05, 0.06, 0.07, 0.09, 0.1), strict=True))
 
 
 def both_files() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -341,7 +341,7 @@ def test_complete_builds_models_runs_everything_and_runs_nothing_twice(tiny, tmp
     main, changed = objective_grid.reference(), objective_grid.reference(part="-confounds")
     assert main["id"].nunique() == 2 * 5 * 2 * 2 and changed["id"].nunique() == len(confounds("mini"))
     used = {*main["checkpoint"], *changed["checkpoint"]}
-    assert used == set(pretraining.loc[~pretraining["name"].str.contains("norm|noise"), "weights"])
+    assert used == set(pretraining.loc[~pretraining["name"].str.contains("norm|noise|rate"), "weights"])
     assert scores(main).notna().all(axis=None) and len(objective_tables.confound_effects(main, changed)) > 0
     monkeypatch.setattr(objective_grid, "run", lambda one: pytest.fail("run again"))
     objective_grid.complete(Store(tmp_path / "elsewhere"), "mini")

@@ -29,16 +29,20 @@ def test_a_name_and_its_recipe_belong_together():
         and name_of("2-LM", 2, "post-norm") == "mini-2-lm-post-norm-seed2"
     )
     base = objective_training.RECIPES["mini-2-lm"]
-    for variant, changed in (("released-noise", "noise"), ("post-norm", "pre_norm"), ("wide", "width")):
+    changes = {"released-noise": "noise", "post-norm": "pre_norm", "wide": "width"}
+    changes |= dict.fromkeys(("rate-1e-3", "rate-1e-2"), "learning_rate")
+    for variant, changed in changes.items():
         recipe = recipe_of(name_of("2-LM", 2, variant))
         differs = {field for field in vars(base) if getattr(base, field) != getattr(recipe, field)}
         assert differs == {"seed", changed} and recipe.seed == 2
+        if changed == "learning_rate":
+            assert variant == f"rate-{recipe.learning_rate:.0e}".replace("e-0", "e-")
     assert recipe_of("mini-2-lm") == base
 
 
 def test_a_reference_has_every_seed_and_variant():
     names = objective_models.names(3)
-    assert len(set(names)) == len(names) == 3 * 5 + 4 and names[:5] == list(TINY)
+    assert len(set(names)) == len(names) == 3 * 5 + 4 + 2 * 5 and names[:5] == list(TINY)
     assert {recipe_of(name).seed for name in names} == {1, 2, 3}
 
 

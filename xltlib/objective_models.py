@@ -34,10 +34,18 @@ VARIANTS: dict[str, dict] = {
     "post-norm": {"pre_norm": False},
     "released-noise": {"noise": "released"},
     "wide": {"width": 144},
+    "rate-1e-3": {"learning_rate": 1e-3},
+    "rate-1e-2": {"learning_rate": 1e-2},
 }
 """What differs from the recipe. Released for paper 4: 2-LM with post-norm and without masks (`objectives.RELEASED`),
-both double stacks 768 wide against 512, which is 144 against our 96."""
-VARIANTS_OF = {"post-norm": ("2-LM",), "released-noise": ("2-LM",), "wide": ("2-LM", "2-MT")}
+both double stacks 768 wide against 512, which is 144 against our 96. Of our own choices: the learning rate, about three
+times lower and higher."""
+VARIANTS_OF = {
+    "post-norm": ("2-LM",),
+    "released-noise": ("2-LM",),
+    "wide": ("2-LM", "2-MT"),
+    **dict.fromkeys(("rate-1e-3", "rate-1e-2"), tuple(OBJECTIVES)),
+}
 NAME = re.compile(rf"({'|'.join(RECIPES)})(?:-({'|'.join(filter(None, VARIANTS))}))?(?:-seed([2-9]|[1-9]\d+))?")
 TOKENIZER_FILE = "tokenizer.txt"
 """In a model's folder: name@hash of its tokenizer."""

@@ -33,8 +33,8 @@ class. In inference it is less (`tests/test_reference.py` holds this to the reco
 
 @dataclass(frozen=True)
 class Confound:
-    """Something that differs between the paper's text and its released code, as a switch: settings that change, or a
-    variant of the models; for which objectives and tasks."""
+    """Something that differs between the paper's text and its released code, or a choice of ours, as a switch: settings
+    that change, or a variant of the models; for which objectives and tasks."""
 
     changes: dict = field(default_factory=dict)
     variant: str = ""
@@ -55,7 +55,13 @@ CONFOUNDS = {
     "<s> first": Confound({"start": "<s>"}, objectives=("2-MT",)),
     **{
         name: Confound(variant=variant, objectives=objective_models.VARIANTS_OF[variant])
-        for name, variant in (("width 144", "wide"), ("post-norm", "post-norm"), ("released noise", "released-noise"))
+        for name, variant in (
+            ("width 144", "wide"),
+            ("post-norm", "post-norm"),
+            ("released noise", "released-noise"),
+            ("pretrained at 1e-3", "rate-1e-3"),
+            ("pretrained at 1e-2", "rate-1e-2"),
+        )
     },
 }
 """Each is compared with the main grid's runs of the same model, task, language and seed. Pooling belongs to texts, the
