@@ -144,6 +144,17 @@ def test_dot_interval_takes_a_summary_and_needs_its_columns():
     plt.close(fig)
 
 
+def test_bars_that_are_no_interval_are_named_so():
+    frame = pd.DataFrame([("x", "a", 0.1, -0.2, 0.3, 4)], columns=["language", "method", "mean", "low", "high", "n"])
+    labels = {}
+    for bars in ({}, {"bars": "range of cells"}):
+        fig, ax = plots.figure()
+        plots.dot_interval(ax, frame, label="change", **bars)
+        labels[bool(bars)] = ax.get_xlabel()
+        plt.close(fig)
+    assert labels == {False: "change, mean and 95 % CI", True: "change, mean and range of cells"}
+
+
 def test_heatmap_writes_every_cell():
     fig, axes = plots.figure(columns=2)
     matrix = pd.DataFrame([[0.5, 0.25], [0.75, 1.0]], ["en", "de"], ["en", "de"])
@@ -195,9 +206,9 @@ def test_an_n_that_all_means_share_is_told_once(shown):
     assert "n = 5 in every cell" in plain and plain.count("n = 5") == 1
     frame.loc[1, "x"] = "-0.3 [-0.4, -0.2], n = 4"
     plots.table(frame, "Means", "mini")
-    assert "<caption>Means</caption>" in shown[1]["text/html"] and "n = 4" in shown[1]["text/html"]
+    assert "<caption>Means</caption>" in shown[1]["text/html"] and "n\u00a0=\u00a04" in shown[1]["text/html"]
     assert 'class="xlt-table"' in page
     plots.table(frame.assign(a=1, b=2, c=3), "A wide one", "mini")
     assert 'class="xlt-table xlt-wide"' in shown.pop()["text/html"]
     plots.table(frame.head(1), "One mean", "mini")
-    assert "0.2], n = 5" in shown[2]["text/html"]
+    assert "0.2], n\u00a0=\u00a05" in shown[2]["text/html"]

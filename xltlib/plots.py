@@ -141,12 +141,13 @@ def dot_interval(
     label: str = "F1-micro",
     baseline: float | None = None,
     printed: Mapping[str, float] | None = None,
+    bars: str = "95 % CI",
 ) -> pd.DataFrame:
     """Mean and 95 % CI of each group in each row, n in the legend; returns the summary that it drew.
 
     `frame` has one line a run (row, group, value; the interval is then `statistics.summary`'s over the runs), or the
     columns row, group, mean, low, high, n. `baseline` draws the majority baseline
-    (at 0: "no difference"), `printed` the paper's number of a row.
+    (at 0: "no difference"), `printed` the paper's number of a row; `bars` says what low and high are.
     """
     drawn = _summarised(frame, value, row, group)
     rows, groups = list(dict.fromkeys(drawn[row])), list(dict.fromkeys(drawn[group]))
@@ -162,7 +163,7 @@ def dot_interval(
     if known:
         look = {"color": "none", "marker": "d", "markeredgecolor": INK, "markersize": 10}
         ax.plot(*zip(*known, strict=True), linestyle="none", label="printed in the paper", **look)
-    _finish_dots(ax, rows, label, len(groups) + (baseline is not None) + bool(known))
+    _finish_dots(ax, rows, f"{label}, mean and {bars}", len(groups) + (baseline is not None) + bool(known))
     return drawn
 
 
@@ -195,7 +196,7 @@ def _finish_dots(ax: Axes, rows: Sequence[str], label: str, entries: int) -> Non
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
     ax.xaxis.set_major_locator(MaxNLocator(6))
-    ax.set_xlabel(f"{label}, mean and 95 % CI")
+    ax.set_xlabel(label)
     columns = 2 if entries > 2 else max(entries, 1)
     known = sorted(zip(*ax.get_legend_handles_labels(), strict=True), key=lambda entry: "(n = " not in entry[1])
     place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0.2, "handletextpad": 0.4}

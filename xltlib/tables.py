@@ -72,4 +72,5 @@ def _cell(value: object, digits: int, column: str = "") -> str:
         return f"{value:.{digits}f}"
     if isinstance(value, int | np.integer) and abs(value) >= 10_000:
         return f"{value:,}"
-    return re.sub(r"(\[\S+), (\S+\])", "\\1,\u00a0\\2", str(value))  # an interval is not broken over two lines
+    kept = re.sub(r"(\[\S+), (\S+\])", "\\1,\u00a0\\2", str(value))  # an interval is not broken over two lines
+    return re.sub(r"\bn = (\d+)", "n\u00a0=\u00a0\\1", kept)
