@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import pandas as pd
 import pytest
 import torch
 from refusals import refused
@@ -231,6 +232,28 @@ def test_a_live_model_is_pretrained_for_every_record(tiny, monkeypatch, capfd):
     losses = [[row["value"] for row in result.metrics if row["metric"] == "loss"] for result in found]
     assert losses[0] == losses[1] and len(losses[0]) > 2
     refused(lambda: objective_pretraining.live("paper"), "fairseq")
+
+
+def test_final_losses_are_the_last_points_of_their_own_variant():
+    curves = {
+        ("mini-clm", 1): [3.0, 2.0],
+        ("mini-clm-seed2", 2): [3.0, 2.5],
+        ("mini-2-lm", 1): [4.0, 1.0],
+        ("mini-2-lm-wide", 1): [4.0, 0.5],  # of seed 1, too
+    }
+    rows = [
+        {"name": name, "seed": seed, "metric": "loss", "step": 5 * i, "value": value}
+        for (name, seed), values in curves.items()
+        for i, value in reversed(list(enumerate(values)))
+    ]
+    frame = pd.DataFrame([*rows, {"name": "mini-clm", "seed": 1, "metric": "tokens", "step": None, "value": 9.0}])
+    found = objective_pretraining.final_losses(frame)
+    assert (
+        found.loc["CLM"].tolist() == [2.0, 2.5] and found.loc["2-LM", 1] == 1.0 and list(found.index) == ["2-LM", "CLM"]
+    )
+    assert objective_pretraining.final_losses(frame, "wide").to_dict() == {1: {"2-LM": 0.5}}
+    assert objective_pretraining.final_losses(frame, "post-norm").empty
+    assert objective_pretraining.final_losses(frame.head(0)).empty
 
 
 def test_the_shipped_models_are_small():

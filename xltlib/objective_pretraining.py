@@ -17,6 +17,7 @@ from xltlib.checkpoints import OBJECTIVE_TOKENIZER
 from xltlib.errors import InputError
 from xltlib.objective_models import (
     SHIPPED,
+    VARIANTS_OF,
     build,
     corpus_name,
     fingerprint,
@@ -27,6 +28,7 @@ from xltlib.objective_models import (
     there,
 )
 from xltlib.objective_training import RECIPES, ObjectiveRecipe
+from xltlib.objectives import OBJECTIVES
 from xltlib.scales import objective_scale
 from xltlib.store import Result, RunSpec, Store
 
@@ -95,6 +97,23 @@ def live(at: str) -> list[RunSpec]:
 def reference() -> pd.DataFrame:
     """The committed records of pretraining, one row a metric; empty when there are none."""
     return store.reference(EXPERIMENT) if (store.REFERENCE / f"{EXPERIMENT}.parquet").exists() else pd.DataFrame()
+
+
+def final_losses(frame: pd.DataFrame, variant: str = "") -> pd.DataFrame:
+    """Training loss (in nats a predicted token, mean of the last steps) at the end of the recorded models of a variant:
+    objectives in rows, pretraining seeds in columns. Empty when the records have none."""
+    of = {
+        name_of(objective, seed, variant): (objective, seed)
+        for objective in OBJECTIVES
+        if not variant or objective in VARIANTS_OF[variant]
+        for seed in (frame["seed"].unique() if len(frame) else ())
+    }
+    curve = frame[(frame["metric"] == "loss") & frame["name"].isin(of)] if of else pd.DataFrame()
+    if curve.empty:
+        return pd.DataFrame()
+    ends = curve.loc[curve.groupby("name")["step"].idxmax()].set_index("name")["value"]
+    ends.index = pd.MultiIndex.from_tuples([of[name] for name in ends.index], names=["objective", "seed"])
+    return ends.unstack().reindex([o for o in OBJECTIVES if o in ends.index.levels[0]])
 
 
 def recorded() -> Mapping[str, str]:
