@@ -4,6 +4,7 @@ import itertools
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -90,9 +91,34 @@ def test_tables_count_the_unit_that_they_are_asked_for():
 
 
 def test_spread_of_heads_and_of_pretraining_seeds_are_told_apart():
-    found = objective_tables.sources_of_spread(records(VALUES))
-    assert found["sd of heads"].tolist() == pytest.approx([0.02 / 2**0.5] * 10)
-    assert found["sd of pretraining seeds"].tolist() == pytest.approx([0.01] * 10)
+    frame = records(VALUES)
+    far = frame.assign(value=frame["value"] + frame["pretraining_seed"] / 10)
+    for one, between in ((frame, 0.01), (far, 0.11)):
+        found = objective_tables.sources_of_spread(one)
+        assert found["sd, head seeds"].tolist() == pytest.approx([0.02 / 2**0.5] * 10)
+        assert found["sd, means of models"].tolist() == pytest.approx([between] * 10)
+        left = (between**2 - 0.01**2) ** 0.5  # a mean of two heads holds half of their variance
+        assert found["sd, pretraining alone"].tolist() == pytest.approx([left] * 10, abs=1e-6)
+
+
+def test_without_a_second_head_seed_pretraining_cannot_be_told_apart():
+    found = objective_tables.sources_of_spread(records(VALUES).query("head_seed == 0"))
+    assert found[["sd, head seeds", "sd, pretraining alone"]].isna().all(axis=None)
+    assert found["sd, means of models"].notna().all()
+
+
+def test_spread_is_estimated_without_bias():
+    """Many cells with known variances: of pretraining seeds 0.03², of five head seeds within them 0.05²."""
+    rng, rows = np.random.default_rng(0), []
+    for task, seed in itertools.product(range(2000), range(3)):
+        model = 0.03 * rng.standard_normal()
+        place = {"method": "probing", "objective": "CLM", "task": task, "language": "en", "pretraining_seed": seed}
+        for head in range(5):
+            value = model + 0.05 * rng.standard_normal()
+            rows.append(place | {"head_seed": head, "metric": "f1_macro", "split": "test", "value": value})
+    found = objective_tables.sources_of_spread(pd.DataFrame(rows)).iloc[0]
+    assert found["sd, head seeds"] == pytest.approx(0.05, rel=0.03)
+    assert found["sd, pretraining alone"] == pytest.approx(0.03, rel=0.05)
 
 
 def test_scores_are_set_against_the_majority_class():

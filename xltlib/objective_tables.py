@@ -101,14 +101,19 @@ def cells(frame: pd.DataFrame, mode: str, metric: str = "f1_macro", unit: str = 
 
 
 def sources_of_spread(frame: pd.DataFrame, metric: str = "f1_macro") -> pd.DataFrame:
-    """Standard deviations by mode and objective, averaged over tasks and languages: of seeds of heads and fine-tunings
-    within one pretrained model, and of the means of models with different pretraining seeds (which still hold a part of
-    the former: that of the mean of several heads)."""
+    """Standard deviations by mode and objective, from variances averaged over tasks and languages: of head seeds within
+    one pretrained model; of the means of models with different pretraining seeds; and what is left of the latter
+    without the share of the former that a mean of k head seeds still holds, 1/k of its variance (one-way analysis of
+    variance; 0: nothing is left). Missing where models have one head seed."""
     part = frame[(frame["metric"] == metric) & (frame["split"] == "test")]
-    of_model = part.groupby([*CELL, UNIT, "objective"])["value"].agg(["mean", "std"])
-    within = of_model["std"].groupby(["method", "objective"]).mean()
-    between = of_model["mean"].groupby([*CELL, "objective"]).std().groupby(["method", "objective"]).mean()
-    return pd.DataFrame({"sd of heads": within, "sd of pretraining seeds": between}).reset_index()
+    of_model = part.groupby([*CELL, UNIT, "objective"])["value"].agg(["mean", "var", "size"])
+    of_model["share"] = of_model["var"] / of_model["size"]
+    kind = ["method", "objective"]
+    within = of_model[["var", "share"]].groupby(kind).mean()
+    between = of_model["mean"].groupby([*CELL, "objective"]).var().groupby(kind).mean()
+    variances = {"head seeds": within["var"], "means of models": between}
+    variances["pretraining alone"] = (between - within["share"]).clip(lower=0)
+    return pd.DataFrame({f"sd, {name}": values**0.5 for name, values in variances.items()}).reset_index()
 
 
 def over_majority(frame: pd.DataFrame, metric: str = "f1_macro") -> pd.DataFrame:

@@ -236,7 +236,7 @@ class ObjectiveScale:
 OBJECTIVE_MINI = ObjectiveScale(
     name="mini", languages=("ar", "en", "es", "fr", "ru", "zh"), live_languages=("en", "zh"),
     tasks=("sentiment", "ner", "pos", "nli"), live_tasks=("sentiment", "pos"), train_size=300,
-    validation_size=200, test_size=500, pretraining_seeds=3, probe_seeds=5, tune_seeds=1, epochs=10, batch=32,
+    validation_size=200, test_size=500, pretraining_seeds=3, probe_seeds=5, tune_seeds=2, epochs=10, batch=32,
     probe_rate=1e-2, tune_rate=3e-3, limit=128, pooling="mean",
 )  # fmt: skip
 OBJECTIVE_SMOKE = ObjectiveScale(**{
