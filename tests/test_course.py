@@ -146,6 +146,22 @@ def test_a_failure_is_one_line_and_a_partial_copy(small_course, cell, told):
     assert not final.exists()
 
 
+def test_a_kernel_that_is_done_is_asked_to_end_and_not_interrupted(small_course, monkeypatch):
+    """An interrupt at the end now and then puts an error on the terminal of a run without errors."""
+    from xltlib.kernels import SameInterpreter
+
+    sent, real = [], SameInterpreter._async_signal_kernel
+
+    async def spied(self, number):
+        sent.append(number)
+        await real(self, number)
+
+    monkeypatch.setattr(SameInterpreter, "_async_signal_kernel", spied)
+    small_course("01_a")
+    course.run(course.find("01"), "smoke")
+    assert sent == []
+
+
 def test_a_kernel_that_does_not_start_is_tried_once_more(small_course, monkeypatch):
     from xltlib import kernels
 

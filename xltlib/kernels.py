@@ -40,6 +40,12 @@ class SameInterpreter(AsyncKernelManager):
         """Without it each kernel warns that its messages on this machine can be read by others."""
         return "auto" if zmq.has("curve") else "disabled"
 
+    async def _async_interrupt_kernel(self) -> None:
+        """Not when it is asked to end: jupyter_client interrupts it first, and an idle kernel now and then tells that
+        as an error on our terminal."""
+        if not self.shutting_down:
+            await super()._async_interrupt_kernel()
+
 
 def execute(notebook: Path, out: Path, parameters: Mapping[str, Any]) -> None:
     """Run every cell of `notebook` with the repository's root as folder, saving to `out` after each cell.
