@@ -103,7 +103,7 @@ def test_spread_of_heads_and_of_pretraining_seeds_are_told_apart():
 
 def test_without_a_second_head_seed_pretraining_cannot_be_told_apart():
     found = objective_tables.sources_of_spread(records(VALUES).query("head_seed == 0"))
-    assert found[["sd, head seeds", "sd, pretraining alone"]].isna().all(axis=None)
+    assert found[["sd, head seeds", "sd, pretraining alone"]].isna().all(axis=None) and set(found["head seeds"]) == {1}
     assert found["sd, means of models"].notna().all()
 
 

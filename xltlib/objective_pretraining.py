@@ -100,8 +100,8 @@ def reference() -> pd.DataFrame:
 
 
 def final_losses(frame: pd.DataFrame, variant: str = "") -> pd.DataFrame:
-    """Training loss (in nats a predicted token, mean of the last steps) at the end of the recorded models of a variant:
-    objectives in rows, pretraining seeds in columns. Empty when the records have none."""
+    """Training loss at the last point of the recorded models' curves, for the models of a variant: in nats a predicted
+    token, mean of some steps; objectives in rows, pretraining seeds in columns. Empty when the records have none."""
     of = {
         name_of(objective, seed, variant): (objective, seed)
         for objective in OBJECTIVES

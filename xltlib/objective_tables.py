@@ -101,10 +101,13 @@ def cells(frame: pd.DataFrame, mode: str, metric: str = "f1_macro", unit: str = 
 
 
 def sources_of_spread(frame: pd.DataFrame, metric: str = "f1_macro") -> pd.DataFrame:
-    """Standard deviations by mode and objective, from variances averaged over tasks and languages: of head seeds within
-    one pretrained model; of the means of models with different pretraining seeds; and what is left of the latter
-    without the share of the former that a mean of k head seeds still holds, 1/k of its variance (one-way analysis of
-    variance; 0: nothing is left). Missing where models have one head seed."""
+    """Standard deviations by mode and objective, from variances averaged over tasks and languages.
+
+    Of the head seeds within one pretrained model, and how many there are; of the means of models with different
+    pretraining seeds; and what is left of the latter without the share of the former that a mean of k head seeds still
+    holds, 1/k of its variance (one-way analysis of variance; 0: nothing is left). Missing where models have one head
+    seed.
+    """
     part = frame[(frame["metric"] == metric) & (frame["split"] == "test")]
     of_model = part.groupby([*CELL, UNIT, "objective"])["value"].agg(["mean", "var", "size"])
     of_model["share"] = of_model["var"] / of_model["size"]
@@ -113,7 +116,9 @@ def sources_of_spread(frame: pd.DataFrame, metric: str = "f1_macro") -> pd.DataF
     between = of_model["mean"].groupby([*CELL, "objective"]).var().groupby(kind).mean()
     variances = {"head seeds": within["var"], "means of models": between}
     variances["pretraining alone"] = (between - within["share"]).clip(lower=0)
-    return pd.DataFrame({f"sd, {name}": values**0.5 for name, values in variances.items()}).reset_index()
+    found = pd.DataFrame({f"sd, {name}": values**0.5 for name, values in variances.items()})
+    found.insert(0, "head seeds", of_model["size"].groupby(kind).max())
+    return found.reset_index()
 
 
 def over_majority(frame: pd.DataFrame, metric: str = "f1_macro") -> pd.DataFrame:
