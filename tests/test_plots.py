@@ -194,7 +194,7 @@ def test_large_whole_numbers_have_separators_and_years_have_none(shown):
 def test_a_small_p_is_a_bound_and_no_zero(shown):
     plots.table(pd.DataFrame({"who": ["a", "b"], "gain": [0.00004, 0.5], "p": [0.00004, 0.0449]}), "Tests", "mini")
     page = shown[0]["text/html"]
-    assert ">0.000<" in page and ">&lt; 0.001<" in page and ">0.045<" in page
+    assert ">0.000<" in page and ">&lt;\u00a00.001<" in page and ">0.045<" in page
 
 
 def test_an_n_that_all_means_share_is_told_once(shown):

@@ -68,7 +68,7 @@ def _cell(value: object, digits: int, column: str = "") -> str:
         return "–"
     if isinstance(value, float | np.floating):
         if column == "p" and round(value, digits) == 0:
-            return f"< {10**-digits:.{digits}f}"  # no test gives a p of zero
+            return f"<\u00a0{10**-digits:.{digits}f}"  # no test gives a p of zero
         return f"{value:.{digits}f}"
     if isinstance(value, int | np.integer) and abs(value) >= 10_000:
         return f"{value:,}"
