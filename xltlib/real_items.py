@@ -5,7 +5,8 @@ they are dealt, group by group, into tenths (`tenths`); seed s tests on tenth s,
 other eight, 8:1:1 as in the paper, and over ten seeds every item is tested once. A group is
 
 - "documents": a document of PUD, whose sentence ids are the same in every language, and so are the splits;
-- "shuffled": one review, as in the paper's shuffle: what stands in the file twice may be trained on and tested on;
+- "shuffled": one review (the paper does not say how it cuts; this is our reading): what stands in the file twice may be
+  trained on and tested on;
 - "texts": the reviews whose text is the same by `same_letters`;
 - "restaurants": the reviews of one restaurant.
 """

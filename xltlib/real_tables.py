@@ -44,7 +44,7 @@ def gains(frame: pd.DataFrame, metric: str = "accuracy", by: Sequence[str] = CON
 
 
 def leakage(frame: pd.DataFrame, metric: str = "accuracy", pooling: str = "mean") -> pd.DataFrame:
-    """What leaks are worth: each system under the paper's shuffled split less the same with groups kept together.
+    """What leaks are worth: each system under the shuffled split minus the same with groups kept together.
 
     Every text is tested once under each split, but a tenth does not hold the same texts: so the test is Welch's, over
     tenths. The last columns: how many test texts stand in their training sets, under the shuffled split and the other.
