@@ -149,14 +149,20 @@ def test_live_runs_are_of_the_shipped_models_and_few():
     assert len(set(runs)) == len(runs) == 5 * 2 * (2 + 1)
 
 
+def switch_of(settings: dict) -> str | None:
+    """The name of a run's confound, None for a run of the main grid."""
+    house = objective_tables.HOUSE
+    names = {confound.settings: name for name, confound in CONFOUNDS.items()}
+    return names.get(tuple((house | settings)[key] for key in house))
+
+
 def test_every_confound_differs_from_the_main_grid_in_its_switch_alone():
     main, changed = {one.id: one for one in full_grid("mini", named, [1])}, confounds("mini", named)
     assert len(set(changed)) == len(changed) and not {one.id for one in changed} & set(main)
-    names = {confound.settings: name for name, confound in CONFOUNDS.items()}
     counts = dict.fromkeys(CONFOUNDS, 0)
     for one in changed:
         s = one.settings
-        counts[names[tuple((objective_tables.HOUSE | s)[key] for key in objective_tables.HOUSE)]] += 1
+        counts[switch_of(s)] += 1
         place = (s["objective"], s["pretraining_seed"], s["task"], s["language"])
         assert spec("mini", *place, one.method, one.seed, named).id in main
     assert [one.method for one in changed] == sorted((one.method for one in changed), reverse=True)  # probing first
@@ -242,14 +248,12 @@ SHIFTS = dict(zip(CONFOUNDS, (0.01, -0.02, 0.03, 0.04, 0.08, 0.05, 0.06, 0.07, 0
 def both_files() -> tuple[pd.DataFrame, pd.DataFrame]:
     """The main grid and the confounds: each switch shifts the scores of its models; fine-tuning seed 1, which the
     confounds lack, is far off."""
-    names, files = {confound.settings: name for name, confound in CONFOUNDS.items()}, []
+    files = []
     for runs in (full_grid("mini", named, [1, 2]), confounds("mini", named)):
         rows = []
         for one in runs:
             s, heads = one.settings, range(2) if one.method == "probing" else [one.seed]
-            shift = SHIFTS.get(
-                names.get(tuple((objective_tables.HOUSE | s)[key] for key in objective_tables.HOUSE)), 0.0
-            )
+            shift = SHIFTS.get(switch_of(s), 0.0)
             for head in heads:
                 far = 0.3 * (one.method == "fine-tuning" and head == 1)
                 value = VALUES[s["objective"]] + shift + far + (head - 0.5) / 50

@@ -117,6 +117,7 @@ def test_pretrainings_of_paper_4_are_todays_and_those_of_the_shipped_models():
     frame = objective_pretraining.reference()
     names = objective_models.names(OBJECTIVE_MINI.pretraining_seeds)
     assert set(frame["id"]) == {objective_pretraining.pretraining_spec(name).id for name in names}
+    assert not frame["commit"].str.contains("dirty").any()
     weights = frame.drop_duplicates("id").set_index("name")["weights"].to_dict()
     assert {name: weights[name] for name in objective_models.RECIPES} == {
         name: fingerprint(name) for name in objective_models.RECIPES

@@ -16,8 +16,8 @@ from xltlib import grid, store
 from xltlib.checkpoints import OBJECTIVE_TOKENIZER
 from xltlib.errors import InputError
 from xltlib.objective_models import (
+    NAME,
     SHIPPED,
-    VARIANTS_OF,
     build,
     corpus_name,
     fingerprint,
@@ -102,18 +102,13 @@ def reference() -> pd.DataFrame:
 def final_losses(frame: pd.DataFrame, variant: str = "") -> pd.DataFrame:
     """Training loss at the last point of the recorded models' curves, for the models of a variant: in nats a predicted
     token, mean of some steps; objectives in rows, pretraining seeds in columns. Empty when the records have none."""
-    of = {
-        name_of(objective, seed, variant): (objective, seed)
-        for objective in OBJECTIVES
-        if not variant or objective in VARIANTS_OF[variant]
-        for seed in (frame["seed"].unique() if len(frame) else ())
-    }
-    curve = frame[(frame["metric"] == "loss") & frame["name"].isin(of)] if of else pd.DataFrame()
-    if curve.empty:
-        return pd.DataFrame()
-    ends = curve.loc[curve.groupby("name")["step"].idxmax()].set_index("name")["value"]
-    ends.index = pd.MultiIndex.from_tuples([of[name] for name in ends.index], names=["objective", "seed"])
-    return ends.unstack().reindex([o for o in OBJECTIVES if o in ends.index.levels[0]])
+    if frame.empty:
+        return frame
+    parts = frame["name"].str.extract(f"^{NAME.pattern}$")  # base, variant, seed
+    variants = parts[1].fillna("").where(parts[0].notna())  # a live model has none
+    curve = frame[(frame["metric"] == "loss") & (variants == variant)].sort_values("step", kind="stable")
+    ends = curve.groupby(["objective", "seed"])["value"].last().unstack()
+    return ends.reindex([name for name in OBJECTIVES if name in ends.index])
 
 
 def recorded() -> Mapping[str, str]:
