@@ -1,5 +1,6 @@
 """The five objectives read the same text, in the forms of Table 5; noise does what it says."""
 
+import math
 import random
 from collections import Counter
 from itertools import combinations, pairwise
@@ -122,14 +123,59 @@ def test_denoising_reads_noise_and_writes_the_document():
 
 
 def test_infilling_replaces_spans_by_one_mask_each():
-    rng, ids = random.Random(0), list(range(20, 220))
-    for _ in range(20):
+    rng, ids, gone = random.Random(0), list(range(20, 220)), []
+    for _ in range(200):
         found = infilled(ids, BART, rng)
         kept = [token for token in found if token != MASK]
-        assert len(ids) - len(kept) == round(0.3 * len(ids))
+        gone.append(1 - len(kept) / len(ids))
         assert kept == sorted(kept)  # what is left stands in order
         assert not any(a == b == MASK for a, b in pairwise(found))
+    assert sum(gone) / len(gone) == pytest.approx(0.3, abs=0.005)
     assert infilled([20], BART, rng) in ([20], [MASK]) and infilled(ids, NONE, rng) == ids
+    assert infilled([], BART, rng) == []
+
+
+def spans(rng: random.Random, n: int = 254) -> list[int]:
+    """The lengths of the spans that infilling took out of a text of n tokens, by where its masks stand."""
+    ids = list(range(1000, 1000 + n))
+    row, found, last = [*infilled(ids, BART, rng), 1000 + n], [], 999
+    for before, token in pairwise([999, *row]):
+        if before == MASK:
+            found.append(token - last - 1)
+        last = last if token == MASK else token
+    return found
+
+
+def test_masked_spans_have_the_lengths_of_the_distribution():
+    """Poisson's, with mean 3: no length is rarer because long spans are harder to place."""
+    rng = random.Random(7)
+    drawn = [size for _ in range(600) for size in spans(rng)]
+    for size in range(8):
+        expected = math.exp(-3) * 3**size / math.factorial(size)
+        assert drawn.count(size) / len(drawn) == pytest.approx(expected, abs=0.012)
+    assert sum(drawn) / len(drawn) == pytest.approx(3, abs=0.06)
+    assert sum(size >= 6 for size in drawn) / len(drawn) == pytest.approx(0.0839, abs=0.008)
+
+
+def test_random_tokens_of_mlm_come_from_the_whole_vocabulary():
+    rows, vocabulary = [Example(((12, 11, 13) * 30,), ("en",))] * 40, 60
+    found = batch("MLM", rows, random.Random(2), vocabulary=vocabulary)
+    new = found.ids[found.labels.ne(IGNORED) & found.ids.ne(MASK) & found.ids.ne(found.labels)].tolist()
+    assert min(new) >= len(SPECIALS) and max(new) < vocabulary and len(set(new)) > 20
+    refused(lambda: batch("MLM", rows, random.Random(0), vocabulary=len(SPECIALS)), "vocabulary of 11")
+
+
+def test_what_holds_no_token_is_no_example_and_ends_no_batch():
+    empty = Document("news", ("en", "fr"), (("", "x y"), ("a b", "")))
+    for name in OBJECTIVES:
+        found = examples(name, [*DOCUMENTS, empty, Document("news", ("en", "fr"), ())], Words())
+        assert found and all(example.length for example in found)
+        sides = (((),), ((), (11, 12))) if OBJECTIVES[name].documents else (((), ()), ((), (11, 12)))
+        for hollow in (Example(sentences, ("en", "fr")) for sentences in sides):
+            rows = batch(name, [*found, hollow], random.Random(0))
+            assert rows.labels[:-1].ne(IGNORED).any(1).all()
+    unknown = [Example(((1, 1, 1),), ("en",))]
+    assert all(batch("MLM", unknown, random.Random(seed)).ids.shape == (1, 5) for seed in range(200))
 
 
 def test_spans_have_poisson_lengths():

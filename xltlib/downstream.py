@@ -23,6 +23,8 @@ NER = ("O", "B", "I")
 """Labels of NER in paper 4 (section 2.3): the kind of a name does not matter."""
 SIZES = {"train": 2000, "validation": 250, "test": 1000}
 SEED = 20266
+BLANK_MARKS = "\u2581\u0120\u010a\u0109\u010d \t\n\r\u00a0\u3000"
+"""What tokenizers write for a blank: SentencePiece's low line; byte-level space, line feed, tab and return; blanks."""
 CUT = -1
 """Predicted class of a word that was cut."""
 
@@ -113,15 +115,28 @@ def located(text: str, words: Sequence[Word]) -> tuple[int, ...]:
     return tuple(starts)
 
 
-def first_subwords(offsets: Sequence[tuple[int, int]], starts: Sequence[int]) -> list[int | None]:
-    """For each word the number of the first token that covers its first character; None when it was cut.
+def first_subwords(
+    offsets: Sequence[tuple[int, int]], starts: Sequence[int], pieces: Sequence[str] | None = None
+) -> list[int | None]:
+    """For each word the number of the first token that holds one of its characters; None when it was cut.
 
-    `offsets`: each token's (begin, end) in the text; special tokens have (0, 0).
+    `offsets`: each token's (begin, end) in the text; special tokens have (0, 0). `pieces`: the tokens as text. A piece
+    that stands for a blank alone is no part of a word, although its offsets can claim the word's first character: many
+    tokenizers put a blank before a text, or before every word, and may leave it a piece of its own. Without `pieces`
+    the last of several tokens that claim the character is taken, which is right unless a character has several pieces.
     """
     found: list[int | None] = []
     for start in starts:
-        found.append(next((i for i, (a, b) in enumerate(offsets) if a <= start < b), None))
+        claims = [i for i, (begin, end) in enumerate(offsets) if begin <= start < end]
+        if pieces is not None:
+            claims = [i for i in claims if not is_blank(pieces[i])][:1]
+        found.append(claims[-1] if claims else None)
     return found
+
+
+def is_blank(piece: str) -> bool:
+    """Whether a token's text is blanks alone, as SentencePiece and byte-level tokenizers write them."""
+    return not piece.strip(BLANK_MARKS)
 
 
 @dataclass(frozen=True)

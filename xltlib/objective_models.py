@@ -127,7 +127,8 @@ def verified(name: str) -> Path:
 
 
 def manifest(name: str) -> dict:
-    """What checkpoint.json says: recipe, corpus, facts (curve, tokens, minutes), versions, hashes."""
+    """What checkpoint.json says: recipe, corpus, version of pretraining (from the second one on), facts (curve, tokens,
+    minutes), versions of packages, hashes."""
     return json.loads((verified(name) / "checkpoint.json").read_text(encoding="utf-8"))
 
 
@@ -192,12 +193,14 @@ def make(name: str, recipe: ObjectiveRecipe, state: Path) -> Path:
     """A finished model with manifest and card under `state`; one that already lies there is not trained again."""
     torch.set_num_threads(1)
     about = {"languages": list(documents.LANGUAGES), "recipe": asdict(recipe), "corpus": corpus_name()}
+    about |= versioned(recipe.objective)
     made, shared = state / name, fingerprint(OBJECTIVE_TOKENIZER)
     if (made / "checkpoint.json").exists() and _tokenizer_named(made) == shared:
         known = json.loads((made / "checkpoint.json").read_text(encoding="utf-8"))
-        if all(known[key] == about[key] for key in about):
+        if all(known.get(key) == about[key] for key in about):
             return made
-    key = sha256(canonical(about["recipe"]).encode()).hexdigest()[:8]  # what was killed had the same recipe
+    what = about["recipe"] | versioned(recipe.objective)
+    key = sha256(canonical(what).encode()).hexdigest()[:8]  # what was killed had the same recipe
     model, facts = objective_training.pretrain(made, recipe, tokenizer(), state / f"{name}-{key}.safetensors")
     facts["tokens per second"] = round(facts["tokens"] / facts["minutes"] / 60) if facts["minutes"] else None
     stacks.save(model, made)
@@ -205,6 +208,12 @@ def make(name: str, recipe: ObjectiveRecipe, state: Path) -> Path:
     (made / "README.md").write_text(card(name, recipe, facts), encoding="utf-8")
     models.write_manifest(made, **about, facts=facts, versions=versions())
     return made
+
+
+def versioned(objective: str) -> dict[str, int]:
+    """What a manifest says of the version of an objective's pretraining: nothing of the first one."""
+    version = objective_training.VERSIONS.get(objective, 1)
+    return {"version": version} if version > 1 else {}
 
 
 def card(name: str, recipe: ObjectiveRecipe, facts: dict) -> str:

@@ -27,14 +27,12 @@ from xltlib.objective_models import (
     recipe_of,
     there,
 )
-from xltlib.objective_training import RECIPES, ObjectiveRecipe
+from xltlib.objective_training import RECIPES, VERSIONS, ObjectiveRecipe
 from xltlib.objectives import OBJECTIVES
 from xltlib.scales import objective_scale
 from xltlib.store import Result, RunSpec, Store
 
 EXPERIMENT = "objectives-pretraining"
-VERSION = 1
-"""Version of pretraining: raise it when a change of code changes the models."""
 Checkpoint = Callable[..., str]
 """(objective, pretraining seed, variant) to name@hash of its model."""
 LIVE_NAME = "live"
@@ -51,7 +49,8 @@ def pretraining_spec(name: str, recipe: ObjectiveRecipe | None = None) -> RunSpe
     """The pretraining of a model as a run."""
     settings = {"name": name} | asdict(recipe or recipe_of(name))
     seed, objective = settings.pop("seed"), settings["objective"]
-    return RunSpec(EXPERIMENT, objective, VERSION, corpus_name(), fingerprint(OBJECTIVE_TOKENIZER), seed, settings)
+    version = VERSIONS.get(objective, 1)
+    return RunSpec(EXPERIMENT, objective, version, corpus_name(), fingerprint(OBJECTIVE_TOKENIZER), seed, settings)
 
 
 def pretrained(spec: RunSpec) -> Result:
@@ -60,7 +59,11 @@ def pretrained(spec: RunSpec) -> Result:
     settings = dict(spec.settings)
     name, recipe = settings.pop("name"), ObjectiveRecipe(seed=spec.seed, **settings)
     about = manifest(name) if there(name) and not name.startswith(LIVE_NAME) else {}
-    if (about.get("recipe"), about.get("corpus")) != (asdict(recipe), spec.corpus):
+    if (about.get("recipe"), about.get("corpus"), about.get("version", 1)) != (
+        asdict(recipe),
+        spec.corpus,
+        spec.version,
+    ):
         with quiet() if name.startswith(LIVE_NAME) else nullcontext():
             build(name, recipe)
     facts, weights = manifest(name)["facts"], fingerprint(name)

@@ -65,8 +65,8 @@ def encode(items: Sequence[WordItem | TextItem], tokenizer, limit: int, start: i
     if not words:
         return Encoding(ids, ((),) * len(ids), tuple(item.label for item in items), sides)
     places = []
-    for item, offsets in zip(items, found["offset_mapping"], strict=True):
-        firsts = first_subwords(offsets, item.starts)
+    for item, row, offsets in zip(items, found["input_ids"], found["offset_mapping"], strict=True):
+        firsts = first_subwords(offsets, item.starts, tokenizer.convert_ids_to_tokens(row))
         places.append(tuple(None if place is None else place + 1 for place in firsts))  # `start` stands before
     return Encoding(ids, tuple(places), tuple(label for item in items for label in item.labels), sides)
 

@@ -60,8 +60,8 @@ def first_token(objective: str, language: str) -> int:
 @dataclass(frozen=True)
 class Noise:
     """What 2-LM does to a document. BART's (Lewis et al. 2020): spans of Poisson length are each replaced by one mask
-    until `masked` of the tokens are, and sentences are permuted. Paper 4's released script sets no flag, which in its
-    toolkit means no masks and half of the inputs rotated (`RELEASED`)."""
+    until about `masked` of the tokens are, and sentences are permuted. Paper 4's released script sets no flag, which in
+    its toolkit means no masks and half of the inputs rotated (`RELEASED`)."""
 
     masked: float = 0.3
     span: float = 3.0
@@ -73,6 +73,8 @@ BART, RELEASED, NONE = Noise(), Noise(0.0, 3.0, False, 0.5), Noise(0.0, 3.0, Fal
 NOISES = {"bart": BART, "released": RELEASED, "none": NONE}
 MASKED = 0.15
 """Share of tokens that MLM predicts (Devlin et al. 2019)."""
+VOCABULARY = 6000
+"""Pieces of the tokenizer that the five models share: MLM draws its random tokens from all of them."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def examples(objective: str, documents: Sequence[Document], tokenizer, limit: in
         sides = [[pair[i] for document in documents for pair in document.sentences] for i in (0, 1)]
         codes = [document.languages for document in documents for _ in document.sentences]
         first, second = (_ids(tokenizer, side, limit // 2 - 2) for side in sides)
-        return [Example((a, b), pair) for a, b, pair in zip(first, second, codes, strict=True)]
+        return [Example((a, b), pair) for a, b, pair in zip(first, second, codes, strict=True) if a and b]
     found = []
     for document in documents:
         for code in document.languages:
@@ -127,7 +129,7 @@ def examples(objective: str, documents: Sequence[Document], tokenizer, limit: in
                     part = []
                 part.append(sentence)
             found.append(Example(tuple(part), (code,)))
-    return found
+    return [example for example in found if example.length]
 
 
 def _ids(tokenizer, sentences: Sequence[str], limit: int) -> list[tuple[int, ...]]:
@@ -135,11 +137,16 @@ def _ids(tokenizer, sentences: Sequence[str], limit: int) -> list[tuple[int, ...
     return [tuple(row[:limit]) for row in rows]
 
 
-def batch(objective: str, chosen: Sequence[Example], rng: random.Random, noise: Noise = BART) -> Batch:
-    """A batch of an objective; noise, masks and directions are drawn from `rng`."""
+def batch(
+    objective: str, chosen: Sequence[Example], rng: random.Random, noise: Noise = BART, vocabulary: int = VOCABULARY
+) -> Batch:
+    """A batch of an objective; noise, masks and directions are drawn from `rng`. `vocabulary`: how many pieces the
+    tokenizer has. InputError for no example, and for a vocabulary of control tokens alone."""
     if not chosen:
         raise InputError("a batch needs an example")
-    return MAKERS[choice(objective, OBJECTIVES, "objective")](chosen, rng, noise)
+    if choice(objective, OBJECTIVES, "objective") == "MLM":
+        return masked(chosen, rng, vocabulary)
+    return MAKERS[objective](chosen, rng, noise)
 
 
 def denoising(chosen: Sequence[Example], rng: random.Random, noise: Noise) -> Batch:
@@ -175,23 +182,36 @@ def translation_causal(chosen: Sequence[Example], rng: random.Random, noise: Noi
     return _next_token(rows)
 
 
-def masked(chosen: Sequence[Example], rng: random.Random, noise: Noise = BART) -> Batch:
-    """MLM: MASKED of the tokens are predicted; of these 80 % are replaced by <mask>, 10 % by a random token, 10 % stay.
-    A row in which chance masked nothing gets one mask."""
+def masked(chosen: Sequence[Example], rng: random.Random, vocabulary: int = VOCABULARY) -> Batch:
+    """MLM: MASKED of the tokens are predicted; of these 80 % are replaced by <mask>, 10 % by a random piece of the
+    whole vocabulary (no control token), 10 % stay. A row in which chance masked nothing gets one mask; an empty one
+    gets none."""
+    if vocabulary <= len(SPECIALS):
+        raise InputError(f"vocabulary of {vocabulary}: MLM needs more than the {len(SPECIALS)} control tokens")
     rows, labels = [], []
-    largest = max(max(max(sentence) for sentence in example.sentences) for example in chosen)
     for example in chosen:
         row = [START, *sum(example.sentences, ()), END]
-        places = [i for i in range(1, len(row) - 1) if rng.random() < MASKED] or [rng.randrange(1, len(row) - 1)]
+        inside = range(1, len(row) - 1)
+        places = [i for i in inside if rng.random() < MASKED]
+        if not places and inside:
+            places = [rng.choice(inside)]
         labels.append([row[i] if i in set(places) else IGNORED for i in range(len(row))])
         for i in places:
-            kind = rng.random()
-            row[i] = MASK if kind < 0.8 else rng.randint(len(SPECIALS), largest) if kind < 0.9 else row[i]
+            row[i] = _hidden(row[i], rng, vocabulary)
         rows.append(row)
     return Batch(pad(rows, PAD), pad(labels, IGNORED))
 
 
-MAKERS = {"2-LM": denoising, "2-MT": translation, "CLM": causal, "MLM": masked, "TLM": translation_causal}
+def _hidden(token: int, rng: random.Random, vocabulary: int) -> int:
+    """What stands in the place of a token that MLM predicts."""
+    kind = rng.random()
+    if kind < 0.8:
+        return MASK
+    return rng.randrange(len(SPECIALS), vocabulary) if kind < 0.9 else token
+
+
+MAKERS = {"2-LM": denoising, "2-MT": translation, "CLM": causal, "TLM": translation_causal}
+"""The objectives' batch makers, but for MLM, whose random tokens need the size of the vocabulary."""
 
 
 def _double(sources: list[list[int]], targets: list[list[int]]) -> Batch:
@@ -220,25 +240,43 @@ def noised(sentences: Sequence[tuple[int, ...]], noise: Noise, rng: random.Rando
 
 
 def infilled(ids: list[int], noise: Noise, rng: random.Random) -> list[int]:
-    """Text infilling: spans whose length is drawn from a Poisson distribution become one mask each, until the share
-    `noise.masked` of the tokens is gone; a span of length 0 puts a mask between two tokens."""
-    left, found = round(noise.masked * len(ids)), list(ids)
-    open_places = set(range(len(ids)))
-    spans: list[tuple[int, int]] = []
-    for _ in range(10 * len(ids)):
-        if left <= 0:
+    """Text infilling: spans whose length is drawn from a Poisson distribution become one mask each, until about the
+    share `noise.masked` of the tokens is gone; a span of length 0 puts a mask between two tokens. Masks do not touch.
+
+    All lengths are drawn before places are found for them: to draw a span again because it does not fit, where others
+    lie already, would make spans shorter than the distribution has them.
+    """
+    sizes = span_lengths(round(noise.masked * len(ids)), len(ids), noise.span, rng)
+    kept = len(ids) - sum(sizes)
+    sizes = sizes[: kept + 1]  # between two masks a token must be left
+    slots = sorted(rng.sample(range(kept + 1), len(sizes)))  # each mask stands after so many of the kept tokens
+    found: list[int] = []
+    at = told = 0
+    for slot, size in zip(slots, sizes, strict=True):
+        found += [*ids[at : at + slot - told], MASK]
+        at += slot - told + size
+        told = slot
+    return found + ids[at:]
+
+
+def span_lengths(wanted: int, most: int, mean: float, rng: random.Random) -> list[int]:
+    """Poisson lengths in random order whose sum is `wanted` tokens on average, and at most `most`.
+
+    The last one would often go too far. It is kept whole or left out by chance, so that neither the share of masked
+    tokens nor the lengths are biased; cut to fit, it would be too short. InputError for a mean of 0 or less.
+    """
+    if mean <= 0:
+        raise InputError(f"mean span length {mean}: use a number above 0")
+    sizes: list[int] = []
+    total = 0
+    while total < wanted:
+        size = min(poisson(mean, rng), most - total)
+        if total + size > wanted and rng.random() >= (wanted - total) / size:
             break
-        size = min(poisson(noise.span, rng), left)
-        start = rng.randrange(len(ids) - size + 1) if size <= len(ids) else 0
-        inside = set(range(start, start + size)) or {start}
-        if not inside <= open_places:
-            continue
-        open_places -= inside | {start - 1, start + size}  # masks do not touch
-        spans.append((start, size))
-        left -= size
-    for start, size in sorted(spans, reverse=True):
-        found[start : start + size] = [MASK]
-    return found
+        sizes.append(size)
+        total += size
+    rng.shuffle(sizes)
+    return sizes
 
 
 def poisson(mean: float, rng: random.Random) -> int:
