@@ -15,7 +15,8 @@ from sklearn.metrics import f1_score
 
 from xltlib.corpora import embedded, statement_tasks
 from xltlib.corpora.documents import LANGUAGES
-from xltlib.corpora.statement_tasks import TOPICS, TaskWriter
+from xltlib.corpora.first_edition import FirstWriter
+from xltlib.corpora.statement_tasks import TOPICS
 from xltlib.corpora.statements import BLANK, TAGS, Word, draw, shared, statement_bank
 from xltlib.errors import InputError, choice
 
@@ -92,7 +93,7 @@ def worded(code: str, split: str, size: int) -> tuple[tuple[str, tuple[int, ...]
     """(text, where its words begin, its words) of statements of all domains, no two texts alike; NER and POS share
     them."""
     rng, bank = random.Random(f"{SEED}:words:{code}:{split}"), statement_bank(code)
-    writer, found = TaskWriter(code, split, rng), {}
+    writer, found = FirstWriter(code, split, rng), {}
     domains = ["everyday", *TOPICS]
     while len(found) < size:
         choices = list(shared()["domains"][rng.choice(domains)])

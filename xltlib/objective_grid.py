@@ -11,6 +11,7 @@ from functools import lru_cache
 import pandas as pd
 
 from xltlib import objective_models, objective_pretraining, objective_runs, objective_tables, store
+from xltlib.corpora import statement_text
 from xltlib.downstream import TASKS
 from xltlib.errors import InputError, choice
 from xltlib.objective_pretraining import Checkpoint
@@ -65,6 +66,8 @@ def spec(
         raise InputError(f"unknown setting {unknown[0]!r}: use one of {', '.join(settings)}")
     named = checkpoint(objective, pretraining_seed, variant)
     corpus = objective_models.corpus_name()
+    if task == "nli":
+        corpus += f"+inference@{statement_text.tasks_hash()}"
     return RunSpec(EXPERIMENT, mode, VERSIONS.get(task, 1), corpus, named, seed, settings | changes)
 
 
