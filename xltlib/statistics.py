@@ -5,7 +5,6 @@ deviations (ddof=1) unless said otherwise. Every function raises InputError on e
 """
 
 import math
-import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -13,9 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-import statsmodels.formula.api as smf
 from scipy import stats
 
+from xltlib import mixed
 from xltlib.errors import InputError
 
 
@@ -182,20 +181,43 @@ def sign_test(differences: Iterable[float]) -> SignTest:
 def mixed_model(frame: pd.DataFrame, formula: str, *, groups: Sequence[str], term: str | None = None) -> Coefficient:
     """A fixed effect with a random intercept for each column in `groups`, crossed (REML, Wald interval and p).
 
-    Falls back to OLS with errors clustered on the first of `groups` (t with clusters - 1 degrees of freedom), flagged,
-    when the mixed model is singular or does not converge. `term`: which coefficient; may be left out when the formula
-    has one. Example: mixed_model(frame, "f1 ~ otc", groups=["seed", "train", "test"]).
+    Two optimisers must agree and the gradient must vanish (see `mixed`); `model` names the groups whose variance is
+    estimated as 0. Falls back to OLS with errors clustered on the first of `groups` (t with clusters - 1 degrees of
+    freedom), flagged, when the model is singular or does not converge. `term`: which coefficient; may be left out when
+    the formula has one. Index, order of rows, dtypes, unused categories and names of levels change nothing. InputError,
+    one line, for what cannot be estimated: a term that is constant or follows from others, a group of one level, groups
+    that cannot be told apart, too few rows, values that are missing or not finite.
+    Example: mixed_model(frame, "f1 ~ otc", groups=["seed", "train", "test"]).
     """
     groups = [groups] if isinstance(groups, str) else list(groups)
-    _check_columns(frame, formula, groups)
+    design = mixed.design(frame, formula, groups)
+    term = _term(design.names, term)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        fit, reason = _fit_mixed(frame, formula, groups)
-        model = f"MixedLM, random {', '.join(groups)}"
-        if reason:
-            fit, model = _fit_clustered(frame, formula, groups[0]), f"OLS, errors clustered by {groups[0]}"
+        optimum = mixed.reml(design)
+        if optimum.problem:
+            fit, model = mixed.clustered(design, groups[0]), f"OLS, errors clustered by {groups[0]}"
+        else:
+            fit, model = mixed.least_squares(design, optimum.ratios), f"MixedLM, random {', '.join(groups)}"
+            zero = [group for group, ratio in optimum.ratios.items() if not ratio]
+            model += f" (variance of {', '.join(zero)}: 0)" if zero else ""
     messages = tuple(dict.fromkeys(str(warning.message).splitlines()[0] for warning in caught))
-    return _coefficient(fit, term, len(frame), model, reason, messages)
+    numbers = (fit.params[term], fit.bse[term], *fit.conf_int().loc[term], fit.pvalues[term])
+    if not np.isfinite(numbers).all() or not fit.bse[term] > 0:
+        raise InputError(
+            f"mixed_model: the standard error of {term!r} is {fit.bse[term]}: the rows have no spread to test by"
+        )
+    return Coefficient(term, *map(float, numbers), len(frame), model, bool(optimum.problem), optimum.problem, messages)
+
+
+def _term(names: Sequence[str], term: str | None) -> str:
+    """The term that is meant; InputError when the design has it not, or several and none is named."""
+    terms = [name for name in names if name != "Intercept"]
+    if term is None and len(terms) == 1:
+        return terms[0]
+    if term not in names:
+        raise InputError(f"mixed_model: which term? {term!r} is not one of {', '.join(terms)}")
+    return term
 
 
 def paired_power(effect: float, sd: float, n: int, alpha: float = 0.05) -> float:
@@ -258,48 +280,3 @@ def _t_test(effect: Summary, se: float, df: float, name: str) -> Test:
     """Without any spread t is 0 or infinite, and p 1 or 0."""
     t = effect.mean / se if se else math.copysign(math.inf, effect.mean) if effect.mean else 0.0
     return Test(effect, t, float(2 * stats.t.sf(abs(t), df)), float(df), name)
-
-
-def _check_columns(frame: pd.DataFrame, formula: str, groups: list[str]) -> None:
-    outcome = formula.partition("~")[0].strip()
-    for column in [outcome, *groups]:
-        if column not in frame:
-            raise InputError(f"mixed_model: no column {column!r}; there are: {', '.join(map(str, frame.columns))}")
-    used = set(re.findall(r"\w+", formula)) & set(frame.columns) | set(groups)
-    if empty := sorted(column for column in used if frame[column].isna().any()):
-        raise InputError(f"mixed_model: empty cells in column {empty[0]!r}; drop those rows first")
-
-
-def _fit_mixed(frame: pd.DataFrame, formula: str, groups: list[str]) -> tuple:
-    """(fit, "") or (None, why not)."""
-    components = {group: f"0 + C({group})" for group in groups}  # crossed: one group that holds everything
-    try:
-        fit = smf.mixedlm(formula, frame, groups=np.ones(len(frame)), vc_formula=components).fit(
-            method=["lbfgs", "powell"]
-        )
-    except (np.linalg.LinAlgError, ValueError) as error:
-        return None, f"mixed model: {' '.join(str(error).split())}"
-    if not fit.converged:
-        return None, "mixed model did not converge"
-    if not (np.isfinite(fit.bse_fe).all() and (fit.bse_fe > 0).all() and np.isfinite(fit.scale) and fit.scale > 1e-12):
-        return None, "mixed model is singular"
-    return fit, ""
-
-
-def _fit_clustered(frame: pd.DataFrame, formula: str, cluster: str) -> object:
-    codes = pd.factorize(frame[cluster])[0]
-    if codes.max() < 1:
-        raise InputError(f"mixed_model: column {cluster!r} has one level only; two clusters are needed")
-    return smf.ols(formula, frame).fit(cov_type="cluster", cov_kwds={"groups": codes}, use_t=True)
-
-
-def _coefficient(fit, term, n, model, reason, messages) -> Coefficient:
-    effects = getattr(fit, "fe_params", fit.params)
-    terms = [name for name in effects.index if name != "Intercept"]
-    if term is None and len(terms) == 1:
-        term = terms[0]
-    if term not in effects.index:
-        raise InputError(f"mixed_model: which term? {term!r} is not one of {', '.join(terms)}")
-    low, high = fit.conf_int().loc[term]
-    numbers = (effects[term], fit.bse[term], low, high, fit.pvalues[term])
-    return Coefficient(term, *map(float, numbers), n, model, bool(reason), reason, messages)
