@@ -16,6 +16,7 @@ from scipy import stats
 
 from xltlib import mixed
 from xltlib.errors import InputError
+from xltlib.mixed_design import design
 
 
 @dataclass(frozen=True)
@@ -190,15 +191,15 @@ def mixed_model(frame: pd.DataFrame, formula: str, *, groups: Sequence[str], ter
     Example: mixed_model(frame, "f1 ~ otc", groups=["seed", "train", "test"]).
     """
     groups = [groups] if isinstance(groups, str) else list(groups)
-    design = mixed.design(frame, formula, groups)
-    term = _term(design.names, term)
+    rows = design(frame, formula, groups)
+    term = _term(rows.names, term)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        optimum = mixed.reml(design)
+        optimum = mixed.reml(rows)
         if optimum.problem:
-            fit, model = mixed.clustered(design, groups[0]), f"OLS, errors clustered by {groups[0]}"
+            fit, model = mixed.clustered(rows, groups[0]), f"OLS, errors clustered by {groups[0]}"
         else:
-            fit, model = mixed.least_squares(design, optimum.ratios), f"MixedLM, random {', '.join(groups)}"
+            fit, model = mixed.least_squares(rows, optimum.ratios), f"MixedLM, random {', '.join(groups)}"
             zero = [group for group, ratio in optimum.ratios.items() if not ratio]
             model += f" (variance of {', '.join(zero)}: 0)" if zero else ""
     messages = tuple(dict.fromkeys(str(warning.message).splitlines()[0] for warning in caught))
