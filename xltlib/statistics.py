@@ -100,12 +100,64 @@ def summary(values: Iterable[float], confidence: float = 0.95) -> Summary:
 
 def spread(part: pd.DataFrame, rows: str | Sequence[str], columns: str, runs: Sequence[str] = ()) -> pd.DataFrame:
     """A table of mean [95 % CI], n of the column `value`, by `rows` and `columns`. `runs` names a run (its seed, say):
-    values of one run are averaged first, so that n counts runs."""
+    values of one run are averaged first, so that n counts runs. A key that a method lacks (None, nan) is a key like any
+    other, shown as "none". InputError: no rows, or a column that is not there."""
     keys = [*([rows] if isinstance(rows, str) else rows), columns]
+    part = keyed(part, [*keys, *runs])
     if runs:
         part = part.groupby([*keys, *runs], sort=False)["value"].mean().reset_index()
     cells = part.groupby(keys, sort=False)["value"]
     return cells.apply(lambda values: str(summary(values))).unstack().reset_index()
+
+
+NONE = "none"
+"""How tables and figures show a key that a row lacks."""
+
+
+def keyed(part: pd.DataFrame, keys: Sequence[str], values: str = "value") -> pd.DataFrame:
+    """The columns `keys` and `values`, with NONE for keys that a row lacks: pandas drops such rows without a word.
+
+    Other keys stay as they are. InputError: no rows, a column that is not there, or an empty value.
+    """
+    if missing := [column for column in (*keys, values) if column not in part]:
+        raise InputError(f"no column {missing[0]!r}; there are: {', '.join(map(str, part.columns))}")
+    if part.empty:
+        raise InputError(f"no rows to group by {', '.join(keys)}")
+    found = part[list(dict.fromkeys([*keys, values]))].reset_index(drop=True)
+    if found[values].isna().any():
+        where = found[list(keys)][found[values].isna()].iloc[0].to_dict()
+        raise InputError(f"{where}: column {values!r} is empty; drop or rerun that run")
+    return found.assign(**{key: _with_none(found[key]) for key in keys})
+
+
+def _with_none(column: pd.Series) -> pd.Series:
+    """A column of keys as it is when none is missing (a category without unused ones); else as objects."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.cat.remove_unused_categories()
+    if not column.isna().any():
+        return column
+    if (column == NONE).any():
+        raise InputError(f"column {column.name!r} has empty cells beside the key {NONE!r}: name one of them otherwise")
+    return column.astype(object).where(column.notna(), NONE)
+
+
+def pivot(part: pd.DataFrame, rows: str | Sequence[str], columns: str | Sequence[str], values: str) -> pd.DataFrame:
+    """A table with a row for each combination of `rows` and a column for each of `columns`, one value a cell (nan where
+    there is none); keys that a row lacks are "none".
+
+    Unlike pandas' pivot_table it averages nothing: a cell of two rows holds two conditions, or a run that was counted
+    twice. InputError names the first such cell and what tells its rows apart.
+    """
+    rows, columns = ([keys] if isinstance(keys, str) else list(keys) for keys in (rows, columns))
+    found = keyed(part, [*rows, *columns], values)
+    double = found.duplicated([*rows, *columns], keep=False)
+    if double.any():
+        cell = found.loc[double, [*rows, *columns]].iloc[0]
+        same = (found[[*rows, *columns]] == cell).all(axis=1).to_numpy()
+        apart = [c for c in part if c not in (*rows, *columns, values) and part[c][same].astype(str).nunique() > 1]
+        remedy = f"they differ in {', '.join(map(str, apart))}" if apart else "they differ in nothing else"
+        raise InputError(f"{same.sum()} rows of one cell, {cell.to_dict()}: {remedy}; select one kind of row")
+    return found.pivot(index=rows, columns=columns, values=values)
 
 
 def bootstrap(
