@@ -178,8 +178,9 @@ def welch_of(one: Sequence[float], other: Sequence[float]) -> Test | None:
 
 def by_run(part: pd.DataFrame, translator: str = "self") -> pd.DataFrame:
     """Scores with a row for each (task, decoder, language, seed, learning_rate) and a column for each training set, the
-    translated ones by `translator`; all runs, none left out."""
-    part = part[part["translator"].isin(["none", translator])]
+    translated ones by `translator`; all runs, none left out. Target languages only: of English there is a score for
+    each language that was translated into (`english_gain`)."""
+    part = part[part["translator"].isin(["none", translator]) & (part["language"] != SOURCE)]
     return statistics.pivot(part, ["task", "decoder", "language", *RUN], "training", "value")
 
 

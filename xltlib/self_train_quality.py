@@ -130,7 +130,7 @@ def regression(cells: pd.DataFrame):
 
 
 COUPLED = (
-    "the gain is a difference from the baseline, which is also a covariate: errors of the baseline alone would give it a "
+    "the gain is a difference from the baseline, itself a covariate: errors of the baseline alone would give it a "
     "coefficient below zero; BLEU goes with the decoder's size, so the coefficient of BLEU stands for size as well"
 )
 """What to know of S04's regression."""
