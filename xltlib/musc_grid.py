@@ -1,11 +1,11 @@
 """Paper 2's grids of runs, and the tables that its notebooks make from their records."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from xltlib import musc, musc_trials, published, statistics, store
+from xltlib import musc, musc_trials, pending, published, statistics, store
 from xltlib.errors import InputError
 from xltlib.languages import language
 from xltlib.musc_training import METHODS
@@ -304,8 +304,14 @@ def in_each_task(table: pd.DataFrame, better: object, worse: object) -> tuple[Pa
     return tuple(Part(task, summary(effect(table, better, worse, task=task))) for task in tasks)
 
 
-def ledger(frame: pd.DataFrame) -> pd.DataFrame:
-    """Paper 2's rows of the replication ledger, from the reference runs; all "not run" without them."""
+def absent(at: str = "mini") -> set[str]:
+    """The tasks of which the reference file lacks runs of today's grid."""
+    return pending.missing(reference(at), full_grid(at))
+
+
+def ledger(frame: pd.DataFrame, absent: Collection[str] = ()) -> pd.DataFrame:
+    """Paper 2's rows of the replication ledger, from the reference runs; all "not run" without them. `absent`: tasks
+    whose runs are not complete (`musc_grid.absent`)."""
     if frame.empty:
         return published.ledger([], "musc")
     part = scores(frame)
@@ -338,4 +344,5 @@ def ledger(frame: pd.DataFrame) -> pd.DataFrame:
                   parts=in_each_dataset(loss, "musc", "sc+mu", [name for name in TASKS if name != "reviews"])),
         LedgerRow("M09", summary(effect(loss, "musc", "ce")), "mini", test, shown=in_each_task(loss, "musc", "ce")),
     ]  # fmt: skip
-    return published.ledger(lines, "musc")
+    needs = {"M06": {"topics"}, "M08": {"topics"}}
+    return published.ledger(pending.held_back(lines, needs, set(absent)), "musc")

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import pandas as pd
 
-from xltlib import objective_models, objective_pretraining, objective_runs, objective_tables, store
+from xltlib import objective_models, objective_pretraining, objective_runs, objective_tables, pending, store
 from xltlib.corpora import statement_text
 from xltlib.downstream import TASKS
 from xltlib.errors import InputError, choice
@@ -217,3 +217,12 @@ def reference(at: str = "mini", part: str = "") -> pd.DataFrame:
     objective_scale(at)
     file = EXPERIMENT + part
     return store.reference(file) if (store.REFERENCE / f"{file}.parquet").exists() else pd.DataFrame()
+
+
+def absent(at: str = "mini", part: str = "") -> set[str]:
+    """The tasks of which a reference file lacks runs of today's grid; all of them while a model that they need has
+    never been built."""
+    try:
+        return pending.missing(reference(at, part), PARTS[part](at))
+    except InputError:
+        return set(objective_scale(at).tasks)
