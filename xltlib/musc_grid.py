@@ -14,6 +14,7 @@ from xltlib.scales import musc_scale
 from xltlib.statistics import summary
 from xltlib.store import Record, RunSpec, Store
 from xltlib.tasks import TASKS
+from xltlib.trials import trial
 
 PLAIN, WITH_MT = musc.TRAINING[:2]
 TARGET_TEXT, TRANSLATED = musc.INPUTS
@@ -123,7 +124,7 @@ def complete(records: Store, at: str, jobs: int = 1) -> None:
     parts = {file: wanted(at) for file, wanted in trials.items()} | {name: full_grid(at)}
     for file, wanted in parts.items():
         musc.prepare(records.missing_in_reference(file, wanted), jobs)
-        records.complete_reference(file, wanted, musc.run, jobs=jobs)
+        records.complete_reference(file, wanted, trial(musc.run) if file in trials else musc.run, jobs=jobs)
 
 
 def reference(at: str = "mini", part: str = "") -> pd.DataFrame:

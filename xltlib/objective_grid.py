@@ -18,8 +18,10 @@ from xltlib.objective_pretraining import Checkpoint
 from xltlib.objective_tables import CONFOUNDS, HOUSE
 from xltlib.objectives import OBJECTIVES, START, first_token
 from xltlib.probing import ProbeSettings
+from xltlib.records import naming
 from xltlib.scales import objective_scale
 from xltlib.store import Result, RunSpec, Store
+from xltlib.trials import trial
 
 EXPERIMENT = "objectives"
 VERSIONS = {"ner": 2, "pos": 2}
@@ -71,6 +73,7 @@ def spec(
     return RunSpec(EXPERIMENT, mode, VERSIONS.get(task, 1), corpus, named, seed, settings | changes)
 
 
+@naming
 def run(run_spec: RunSpec) -> Result:
     """Probe or fine-tune the model that a spec names: a row for each head's seed, split and metric, and rows of the
     majority class."""
@@ -195,7 +198,8 @@ def complete(records: Store, at: str, jobs: int = 1) -> None:
     for part, wanted in PARTS.items():
         todo = records.missing_in_reference(EXPERIMENT + part, wanted(at))
         objective_pretraining.prepare([run_spec.checkpoint for run_spec in todo], jobs)
-        records.complete_reference(EXPERIMENT + part, wanted(at), run, jobs=jobs)
+        how = trial(run) if part == "-rates" else run
+        records.complete_reference(EXPERIMENT + part, wanted(at), how, jobs=jobs)
         if part == "-rates":
             _check_rates(at)
 

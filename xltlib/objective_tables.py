@@ -10,6 +10,7 @@ from xltlib.objectives import OBJECTIVES
 from xltlib.published import LedgerRow, Part
 from xltlib.scales import OBJECTIVE_MINI
 from xltlib.statistics import Summary, summary
+from xltlib.trials import finished
 
 DOUBLE = tuple(name for name, objective in OBJECTIVES.items() if objective.double)
 SINGLE = tuple(name for name, objective in OBJECTIVES.items() if not objective.double)
@@ -207,7 +208,8 @@ def _summary(found: pd.Series) -> Summary | None:
 
 def rates(frame: pd.DataFrame) -> pd.DataFrame:
     """The trial: validation macro-F1 by mode and learning rate, a column for each objective (heads and tasks averaged)
-    and `mean` over the five."""
+    and `mean` over the five; without the rates of a mode that have a run that diverged."""
+    frame = finished(frame, ["method", "learning_rate"])
     table = frame[(frame["metric"] == "f1_macro") & (frame["split"] == "validation")].pivot_table(
         index=["method", "learning_rate"], columns="objective", values="value", aggfunc="mean"
     )

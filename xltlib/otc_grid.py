@@ -11,6 +11,7 @@ from xltlib.published import LedgerRow, Part
 from xltlib.scales import scale
 from xltlib.statistics import Coefficient, mixed_model, summary
 from xltlib.store import RunSpec, Store
+from xltlib.trials import finished, trial
 
 NAMES = {
     "zero-shot": "zero-shot",
@@ -110,9 +111,11 @@ def complete(records: Store, at: str, jobs: int = 1) -> None:
     """
     if at == "smoke":
         raise InputError("grid 'full' at scale smoke: its runs are no results; use --scale mini (or paper)")
-    for name, wanted in ((f"{reference_name(at)}-rates", learning_rates(at)), (reference_name(at), full_grid(at))):
-        otc.prepare(records.missing_in_reference(name, wanted), jobs)
-        records.complete_reference(name, wanted, otc.run, jobs=jobs)
+    name = reference_name(at)
+    parts = ((f"{name}-rates", learning_rates(at), trial(otc.run)), (name, full_grid(at), otc.run))
+    for file, wanted, run in parts:
+        otc.prepare(records.missing_in_reference(file, wanted), jobs)
+        records.complete_reference(file, wanted, run, jobs=jobs)
 
 
 def reference(at: str = "mini", part: str = "") -> pd.DataFrame:
@@ -123,7 +126,9 @@ def reference(at: str = "mini", part: str = "") -> pd.DataFrame:
 
 
 def rates(frame: pd.DataFrame) -> pd.DataFrame:
-    """Validation accuracy on the source language by learning rate: mean [95 % CI over seeds], n."""
+    """Validation accuracy on the source language by learning rate: mean [95 % CI over seeds], n; without the rates that
+    have a run that diverged (`trials.lost`)."""
+    frame = finished(frame, "learning_rate")
     cells = frame[frame["metric"] == "validation"].groupby("learning_rate")["value"]
     found = cells.apply(lambda values: str(summary(values))).rename("accuracy on English validation reviews")
     return found.reset_index().rename(columns={"learning_rate": "learning rate"})

@@ -281,7 +281,7 @@ def ledger(frame: pd.DataFrame, quality: pd.DataFrame, absent: Collection[str] =
         found = self_train_quality.bleu_parts(self_train_quality.points(part, quality), quality)
         told = "least squares of the gain on log BLEU and the baseline over cells (language and translator); t interval"
         rows.append(LedgerRow("S04", scale="mini", test=told, parts=found, note=self_train_quality.COUPLED))
-    needs = dict.fromkeys(("S04", "S05", "S09"), {"problems"}) | {"S06": set()}
+    needs = {claim: {"problems"} for claim in ("S04", "S05", "S09")} | {"S06": set()}
     rows = pending.held_back(rows, needs, set(absent))
     return published.ledger(sorted(rows, key=lambda row: row.id), "self_translate_train")
 
