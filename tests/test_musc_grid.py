@@ -131,8 +131,9 @@ def reference_like() -> pd.DataFrame:
 
 def test_the_ledger_takes_the_printed_form_the_paper_preset_and_the_main_targets():
     ledger = musc_grid.ledger(reference_like()).set_index("id")
-    means = {"M01": 0.095, "M02": 0.002, "M03": 0.02, "M04": 0.02, "M05": 0.02, "M07": 0.03, "M08": 0.01, "M09": 0.06}
+    means = {"M01": 0.09, "M02": 0.002, "M03": 0.02, "M04": 0.02, "M05": 0.02, "M07": 0.03, "M08": 0.01, "M09": 0.06}
     assert {claim: ledger.at[claim, "mean"] for claim in means} == pytest.approx(means)
+    assert ledger.at["M01", "parts"].count("reproduced") == ledger.at["M01", "parts"].count("topics") == 2
     assert (ledger.loc[list(means), "verdict"] == "reproduced").all()
     assert ledger.at["M06", "verdict"] == "not reproduced"  # the made-up gain does not change with size
     assert (musc_grid.ledger(pd.DataFrame())["verdict"] == "not run").all()
@@ -148,10 +149,39 @@ def test_the_trial_chooses_the_fastest_setting_within_one_standard_error():
     assert musc_trials.chosen(frame) == (2, 0.002)
 
 
-def test_the_weaker_part_decides():
-    from xltlib.statistics import summary
+def test_a_claim_on_every_data_set_fails_with_one_of_them_and_shows_it():
+    worse = rows({MEAN: 0.4, TARGET_TEXT: 0.5, TRANSLATED: 0.5}, task="reviews")
+    ledger = musc_grid.ledger(pd.concat([reference_like(), worse])).set_index("id")
+    assert ledger.at["M01", "verdict"] == "not reproduced" and ledger.at["M01", "mean"] == pytest.approx(-0.1)
+    assert "reviews, 1000 texts: -0.100" in ledger.at["M01", "parts"]
+    assert "reviews: 0.000" in ledger.at["M02", "shown"] and "topics: 0.002" in ledger.at["M02", "shown"]
 
-    assert musc_grid.weaker(summary([0.2, 0.21]), summary([0.1, 0.11])).mean == pytest.approx(0.105)
+
+def test_a_gain_on_most_data_sets_needs_more_than_half_of_them():
+    def table(gains):
+        parts = [
+            rows({MEAN: 0.5 + gain * (method == "sc")}, method=method, train_size=size)
+            for size, gain in enumerate(gains, 250)
+            for method in ("ce", "sc")
+        ]
+        return musc_grid.by_run(musc_grid.scores(pd.concat(parts)), "method")
+
+    verdicts = {gains: str(musc_grid.on_most(table(gains), "sc", "ce")) for gains in
+                [(0.1, 0.1, -0.1), (0.1, -0.1), (-0.1, -0.1, 0.1)]}  # fmt: skip
+    assert list(verdicts.values()) == ["reproduced", "not reproduced", "not reproduced"]
+
+
+def test_claims_wait_for_runs_that_are_made_again():
+    ledger = musc_grid.ledger(reference_like(), {"reviews"}).set_index("id")
+    assert ledger.at["M01", "verdict"] == "not run" and "reviews" in ledger.at["M01", "note"]
+    assert ledger.at["M08", "verdict"] == "reproduced"  # it is about topics alone
+    assert (musc_grid.ledger(reference_like(), {"topics"})["verdict"] == "not run").all()
+
+
+def test_a_table_holds_one_kind_of_row_a_cell():
+    double = pd.concat([reference_like(), rows({MEAN: 0.3}, preset="released")])
+    with pytest.raises(InputError, match="preset"):
+        musc_grid.by_run(musc_grid.scores(double[double["method"] == "ce"]), ["training", "input"])
 
 
 # Grids ----------------------------------------------------------------------------------------------------------------

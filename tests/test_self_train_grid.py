@@ -92,8 +92,8 @@ def test_stars_are_welch_tests_against_the_baseline():
 def test_effects_pair_runs_of_the_same_seed_and_rate():
     table = self_train_grid.by_run(self_train_grid.scores(rows({D_TGT: 0.1, D_CS: 0.1})))
     effect = self_train_grid.effect(table, D_TGT, D_SRC, language=TARGETS)
-    assert len(effect) == 6 and effect.to_list() == pytest.approx([0.1] * 6)
-    assert self_train_grid.effect(table, D_CS, D_TGT, language="th").to_list() == pytest.approx([0.0] * 6)
+    assert effect.to_dict() == pytest.approx(dict.fromkeys(range(3), 0.1))  # by seed: its two rates are one unit
+    assert self_train_grid.effect(table, D_CS, D_TGT, language="th").to_list() == pytest.approx([0.0] * 3)
     assert self_train_grid.effect(table, ALONE, D_SRC).empty
 
 
@@ -115,8 +115,14 @@ def test_the_slope_on_log_bleu_with_the_baseline_as_covariate():
             gain = 0.03 * np.log(scores[decoder, code]) - 0.2 * base
             parts.append(rows({D_TGT: gain}, decoder=decoder, codes=(code,), base=base))
     frame = pd.concat(parts).drop_duplicates(["id", "language", "split"])
-    slopes = self_train_quality.slopes(self_train_quality.points(self_train_grid.scores(frame), quality(scores)))
-    assert len(slopes) == 6 and slopes["log BLEU"].to_list() == pytest.approx([0.03] * 6, abs=1e-6)
+    bleu_of = quality(scores)
+    cells = self_train_quality.points(self_train_grid.scores(frame), bleu_of)
+    slope, baseline = self_train_quality.bleu_parts(cells, bleu_of)
+    assert slope.effect.mean == pytest.approx(0.03, abs=1e-6) and slope.effect.n == 8 and slope.direction == ">0"
+    assert baseline.effect.mean == pytest.approx(-0.2, abs=1e-6) and baseline.direction == "<0"
+    both = pd.concat([bleu_of, bleu_of.assign(metric=self_train_quality.CHARACTERS, value=bleu_of["value"] ** 2)])
+    parts = self_train_quality.bleu_parts(cells, both)
+    assert len(parts) == 4 and parts[2].effect.mean == pytest.approx(0.015, abs=1e-6)  # the log of a square
 
 
 def test_the_papers_own_cells_give_the_known_regression():
@@ -127,6 +133,34 @@ def test_the_papers_own_cells_give_the_known_regression():
     assert fit.params["baseline"] == pytest.approx(-0.53, abs=0.01) and fit.pvalues["log_bleu"] < 0.02
     assert abs(cells["bleu"].corr(cells["gain"])) < 0.3  # without the baseline: not much
     assert self_train_quality.regression(cells.assign(baseline=1.0)) is None
+
+
+def test_thai_is_poor_when_the_filters_keep_much_less_of_it():
+    def kept(thai):
+        rows = [("de", 0.95), ("ru", 0.9), ("zh", 1.0), ("th", thai)]
+        return pd.DataFrame([
+            {"metric": "items kept", "translator": "self", "decoder": AT.main, "language": code, "value": value}
+            for code, value in rows
+        ])  # fmt: skip
+
+    assert self_train_grid.poor_thai(kept(0.5)) and not self_train_grid.poor_thai(kept(0.9))
+    assert not self_train_grid.poor_thai(pd.DataFrame())
+    poor = self_train_grid.ledger(reference_like()[0], pd.concat([kept(0.5), reference_like()[1]])).set_index("id")
+    assert poor.at["S02", "verdict"] == "not reproduced"  # made-up Thai gains as much as the others
+
+
+def test_runs_of_a_seed_are_as_alike_as_their_gains():
+    """The intraclass correlation against its definition from mean squares, on gains by hand."""
+    gains = {(0, 1): 0.1, (0, 2): 0.2, (1, 1): 0.5, (1, 2): 0.4, (2, 1): 0.9, (2, 2): 0.9}
+    index = pd.MultiIndex.from_tuples(
+        [("problems", "d", "de", *run) for run in gains], names=["task", "decoder", "language", "seed", "learning_rate"]
+    )
+    table = pd.DataFrame({D_SRC: 0.0, D_TGT: list(gains.values())}, index=index)
+    between = 2 * np.var([0.15, 0.45, 0.9], ddof=1)
+    within = (0.05**2 * 2 + 0.05**2 * 2) / 3
+    expected = (between - within) / (between + within)
+    assert self_train_grid.same_seed(table, D_TGT, D_SRC) == pytest.approx(expected)
+    assert np.isnan(self_train_grid.same_seed(table[:2], D_TGT, D_SRC))
 
 
 def reference_like() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -144,9 +178,10 @@ def test_the_ledger_tests_each_claim_on_all_runs():
     ledger = self_train_grid.ledger(*reference_like()).set_index("id")
     means = {"S01": 0.1, "S02": 0.1, "S03": 0.002, "S05": 0.05, "S07": 0.05, "S08": 0.04, "S09": 0.2}
     assert {claim: ledger.at[claim, "mean"] for claim in means} == pytest.approx(means)
-    assert ledger.at["S02", "verdict"] == "not reproduced"  # made-up Thai gains as much as the others
-    assert (ledger.loc[["S01", "S03", "S05", "S07", "S08", "S09"], "verdict"] == "reproduced").all()
-    assert ledger.at["S04", "n"] == 6 and ledger.at["S06", "verdict"] == "not run"
+    assert ledger.at["S02", "verdict"] == "premise not met"  # nothing says that made-up Thai is poor
+    assert (ledger.loc[["S01", "S03", "S05", "S08", "S09"], "verdict"] == "reproduced").all()
+    assert ledger.at["S07", "verdict"] == "not reproduced"  # made-up English gains with Thai, too
+    assert ledger.loc[["S01", "S05", "S07"], "n"].eq(3).all() and ledger.at["S06", "verdict"] == "not run"
     assert (self_train_grid.ledger(pd.DataFrame(), pd.DataFrame())["verdict"] == "not run").all()
 
 

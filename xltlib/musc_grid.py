@@ -302,7 +302,8 @@ def on_most(table: pd.DataFrame, better: str, worse: str) -> Verdict:
 def in_each_task(table: pd.DataFrame, better: object, worse: object) -> tuple[Part, ...]:
     """An effect in single tasks, to be seen beside their mean."""
     tasks = dict.fromkeys(table.index.get_level_values("task"))
-    return tuple(Part(task, summary(effect(table, better, worse, task=task))) for task in tasks)
+    found = {task: effect(table, better, worse, task=task) for task in tasks}
+    return tuple(Part(task, summary(values)) for task, values in found.items() if len(values))
 
 
 def absent(at: str = "mini") -> set[str]:
