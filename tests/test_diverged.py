@@ -25,6 +25,7 @@ from xltlib import (
     trials,
 )
 from xltlib.errors import Diverged, InputError
+from xltlib.generation import generate
 from xltlib.grid import timed
 from xltlib.models import load_causal, load_tokenizer
 from xltlib.musc_training import train_pairs
@@ -103,6 +104,15 @@ def test_lora():
     examples = lora.tokens([("a\n\n", "b"), ("c d\n\n", "e")], tokenizer, 50)
     settings = lora.LoraSettings(RATE, steps=6, batch=2, rank=2, alpha=4, warmup=0.0)
     raises(lambda: lora.fine_tune(model, examples, settings, 5, pad=0), "LoRA, seed 5", "1e+25")
+
+
+def test_a_decoder_that_diverged_gives_no_answer():
+    """The largest of many NaNs is token 0: its answers would be empty, and score like those of a weak model."""
+    model, tokenizer = load_causal(str(decoder_folder("llama"))), load_tokenizer(str(decoder_folder("llama")))
+    assert generate(model, tokenizer, ["a b"], 3)
+    with torch.no_grad():
+        model.model.norm.weight[:] = math.nan
+    raises(lambda: generate(model, tokenizer, ["a b"], 3), "not finite")
 
 
 class Linear(torch.nn.Module):

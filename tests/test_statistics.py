@@ -1,11 +1,13 @@
 """xltlib.statistics against hand computation, scipy and simulation."""
 
 import math
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.stats.power import TTestPower
 
 from xltlib import statistics as st
 from xltlib.errors import InputError
@@ -155,6 +157,37 @@ def test_seeds_needed_agrees_with_simulation(effect, sd):
 
     assert simulated(n) >= 0.8 - 0.012 and simulated(n - 1) < 0.8 + 0.012
     assert st.paired_power(effect, sd, n) == pytest.approx(simulated(n), abs=0.012)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 8, 10, 20, 50, 200, 1000])
+@pytest.mark.parametrize("effect", [0, 0.01, 0.1, 0.3, 1, 2, 5, 10, 20, 50, 1000])
+def test_the_power_of_any_effect(effect, n):
+    """Against statsmodels where that gives a number, and against s's distribution, z left out, where it is 1 or nearly
+    so: t = (z + shift) / s is significant when s is below shift / critical."""
+    power = st.paired_power(effect, 1.0, n)
+    assert 0.05 - 1e-9 <= power <= 1 and st.paired_power(-3 * effect, 3.0, n) == pytest.approx(power, abs=1e-12)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = TTestPower().power(effect, n, 0.05)
+    if math.isfinite(theirs):
+        assert power == pytest.approx(theirs, abs=1e-6)
+    shift = effect * math.sqrt(n)
+    if shift > 6:
+        least = (shift - 6) / stats.t.ppf(0.975, n - 1)
+        most = (shift + 6) / stats.t.ppf(0.975, n - 1)
+        assert stats.chi.cdf(least * math.sqrt(n - 1), n - 1) - 1e-8 <= power
+        assert power <= stats.chi.cdf(most * math.sqrt(n - 1), n - 1) + 1e-8
+
+
+@pytest.mark.parametrize(("effect", "sd", "n"), [(0.036, 0.004, 10), (0.02, 0.001, 5), (0.5, 1e-9, 3), (1, 0.02, 2)])
+def test_a_large_effect_has_power_1(effect, sd, n):
+    assert st.paired_power(effect, sd, n) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("bad", [(0.1, 0, 5), (0.1, -1, 5), (0.1, math.nan, 5), (math.inf, 1, 5), (0.1, 1, 1)])
+def test_power_refuses_what_has_none(bad):
+    with pytest.raises(InputError, match="paired_power"):
+        st.paired_power(*bad)
 
 
 def test_seeds_needed_extremes():

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface, DynamicCache
 
+from xltlib.errors import Diverged
+
 ARCHITECTURES = ("llama", "qwen2")
 """Where the beginning is shared in attention; tested against one-by-one generation."""
 SHARED = "xlt_shared_beginning"
@@ -86,7 +88,10 @@ def _together(
                 ids, attention_mask=seen, position_ids=positions, past_key_values=cache, use_cache=True,
                 beginning=beginning,
             ).last_hidden_state[:, -1]  # fmt: skip
-            new = model.lm_head(hidden).float().argmax(-1)
+            scores = model.lm_head(hidden).float()
+            if not torch.isfinite(scores).all():
+                raise Diverged("the model's scores of the next token are not finite: its training diverged")
+            new = scores.argmax(-1)
             for row, token in zip(alive.tolist(), new.tolist(), strict=True):
                 outputs[row].append(token)
             going = (~torch.isin(new, stops)).nonzero()[:, 0]

@@ -111,6 +111,35 @@ def verdict(effect: Summary | None, direction: str, unit: float = 0.01) -> Verdi
     return Verdict.NOT_REPRODUCED if high < 0 or near else Verdict.INCONCLUSIVE
 
 
+Part = Verdict | str | tuple[Summary | None, str] | tuple[Summary | None, str, float]
+"""A part of a claim: its verdict, or its effect and direction (and unit), as `verdict` takes them."""
+
+
+def verdict_of_parts(parts: Iterable[Part]) -> Verdict:
+    """The verdict on a claim of several parts that must all hold, among them "better than each rival" ("the best of
+    several"): one effect a part or rival, each by the unit of the claim (seed, pretraining seed).
+
+    Reproduced when every part is; not reproduced when one part is not; else inconclusive. A claim none of whose parts
+    was run, or can be checked, is not run, or cannot be checked. Do not average the parts, nor take the best rival in
+    each cell, before: an open part would hide a refuted one, and the best of several noisy scores lies above them all.
+    InputError for no part or no such verdict.
+    """
+    found = [_verdict_of(part) for part in parts]
+    if not found:
+        raise InputError("verdict_of_parts: a claim has one part or more, got none")
+    if Verdict.NOT_REPRODUCED in found:
+        return Verdict.NOT_REPRODUCED
+    return found[0] if len(set(found)) == 1 else Verdict.INCONCLUSIVE
+
+
+def _verdict_of(part: Part) -> Verdict:
+    if isinstance(part, tuple):
+        return verdict(*part)
+    if part not in list(Verdict):
+        raise InputError(f"verdict_of_parts: {part!r} is no verdict: use one of {', '.join(Verdict)}")
+    return Verdict(part)
+
+
 @dataclass(frozen=True)
 class Part:
     """One of the things that a claim says: what (a difference, a language, a rival), its effect at run level (None: not

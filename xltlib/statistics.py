@@ -274,9 +274,22 @@ def _term(names: Sequence[str], term: str | None) -> str:
 
 
 def paired_power(effect: float, sd: float, n: int, alpha: float = 0.05) -> float:
-    """Probability that a paired t-test over n pairs is significant; `sd`: of the differences."""
-    shift, critical = effect / sd * math.sqrt(n), stats.t.ppf(1 - alpha / 2, n - 1)
-    return float(stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift))
+    """Probability that a paired t-test over n pairs is significant, in either direction; `sd`: of the differences.
+
+    Integrates over the sample's spread: scipy's noncentral t gives nan far out, where the power is 1. InputError for
+    fewer than two pairs, an sd that is not positive, an effect that is not finite, or alpha outside (0, 1).
+    """
+    if n < 2 or not (math.isfinite(effect) and math.isfinite(sd) and sd > 0 and 0 < alpha < 1):
+        given = f"effect {effect}, sd {sd}, n {n}, alpha {alpha}"
+        raise InputError(f"paired_power ({given}): give a finite effect, a positive sd, 2 pairs or more, 0 < alpha < 1")
+    shift, critical = abs(effect) / sd * math.sqrt(n), stats.t.ppf(1 - alpha / 2, n - 1)
+    # t is (z + shift) / s with s^2 = chi^2 / df: given s, both tails of the normal distribution are plain
+    spreads = stats.chi(n - 1, scale=1 / math.sqrt(n - 1))
+    low, high = spreads.ppf(1e-15), spreads.isf(1e-15)
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    s = low + (nodes + 1) * (high - low) / 2
+    significant = stats.norm.sf(critical * s - shift) + stats.norm.cdf(-critical * s - shift)
+    return float(min(1.0, weights @ (spreads.pdf(s) * significant) * (high - low) / 2))
 
 
 def seeds_needed(effect: float, sd: float, power: float = 0.8, alpha: float = 0.05) -> int:
