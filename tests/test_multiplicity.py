@@ -10,10 +10,10 @@ from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW
 
 from xltlib.multiplicity import Claim, adjusted, expected_by_chance, holm, interval, p_value
-from xltlib.published import Verdict, verdict, verdict_of_parts
 from xltlib.statistics import Summary, summary
+from xltlib.verdicts import Verdict, verdict, verdict_of_parts
 
-YES, NO, OPEN, LATER, NEVER = Verdict
+YES, NO, OPEN, PREMISE, LATER, NEVER = Verdict
 OPEN_PART, REFUTED = Summary(0, 0.1, -0.5, 0.5, 5), Summary(-0.2, 0.01, -0.25, -0.15, 5)
 
 

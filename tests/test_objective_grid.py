@@ -30,6 +30,7 @@ from xltlib.published import LedgerRow
 from xltlib.scales import OBJECTIVE_SCALES
 from xltlib.statistics import summary
 from xltlib.store import Store, metrics_frame
+from xltlib.verdicts import verdict_of_parts
 
 AT = OBJECTIVE_SCALES["mini"]
 
@@ -111,7 +112,7 @@ def test_equal_models_are_not_judged_by_the_luck_of_the_best():
     for _ in range(200):
         table = pd.DataFrame(rng.normal(0.5, 0.03, (len(index), 5)), index=index, columns=list(OBJECTIVES))
         row = LedgerRow("B08", parts=objective_tables.parts(effects(table)["B08"]))
-        verdicts[str(published.joint(part.verdict() for part in row.parts))] += 1
+        verdicts[str(verdict_of_parts(part.verdict() for part in row.parts))] += 1
         biased = summary(by_seed(objective_tables.best_of_cells(table, "2-MT", others)))
         old += str(published.verdict(biased, ">0")) == "not reproduced"
     assert verdicts["inconclusive"] > 120 and verdicts["reproduced"] < 10 and old > 145

@@ -209,6 +209,8 @@ def test_inference_means_what_its_label_says():
         meant = 0 if hypothesis in told else 2 if any(excludes(s, hypothesis) for s in told) else 1
         assert meant == e.clean, e.texts
         assert (hypothesis, form) not in [piece[1:] for piece in premise]  # never the sentence itself
+        lacks = [bool(s.get("t")) for s in told]
+        assert premise[0][2] != "front" or all(lacks), e.texts  # no time in front that the next sentence may take over
 
 
 def test_every_way_of_exclusion_has_a_reason_and_occurs():

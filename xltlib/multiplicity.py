@@ -1,6 +1,6 @@
 """Many claims at once: what chance alone would call reproduced, p-values of verdicts, and Holm's adjustment.
 
-The rule (`published.verdict`) decides one claim by a 95 % interval. Of many claims some are decided by chance; Holm
+The rule (`verdicts.verdict`) decides one claim by a 95 % interval. Of many claims some are decided by chance; Holm
 (1979) keeps the chance of even one false decision among all of them below 5 %, whatever depends on what.
 """
 
@@ -13,8 +13,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from xltlib.errors import InputError
-from xltlib.published import Verdict, verdict, verdict_of_parts
 from xltlib.statistics import Summary
+from xltlib.verdicts import Verdict, verdict, verdict_of_parts
 
 ALPHA = 0.05
 
@@ -48,7 +48,7 @@ def p_value(effect: Summary, direction: str, unit: float = 0.01) -> float:
 
     Against zero where zero is excluded; against the zone of one `unit` on either side where the interval lies inside
     (two one-sided tests, Schuirmann 1987) or, for "=0", outside of it. nan for one run. InputError as for `interval`
-    and `published.verdict`.
+    and `verdicts.verdict`.
     """
     decided = verdict(effect, direction, unit)
     if effect.n < 2:

@@ -9,12 +9,13 @@ from xltlib import musc, musc_trials, pending, published, statistics, store
 from xltlib.errors import InputError
 from xltlib.languages import language
 from xltlib.musc_training import METHODS
-from xltlib.published import LedgerRow, Part, Verdict
+from xltlib.published import LedgerRow
 from xltlib.scales import musc_scale
 from xltlib.statistics import summary
 from xltlib.store import Record, RunSpec, Store
 from xltlib.tasks import TASKS
 from xltlib.trials import trial
+from xltlib.verdicts import Part, Verdict, most, verdict_of_parts
 
 PLAIN, WITH_MT = musc.TRAINING[:2]
 TARGET_TEXT, TRANSLATED = musc.INPUTS
@@ -296,7 +297,7 @@ def in_each_dataset(table: pd.DataFrame, better: object, worse: object, keep: Se
 
 def on_most(table: pd.DataFrame, better: str, worse: str) -> Verdict:
     """The verdict on a gain "on most data sets"."""
-    return published.most(part.verdict() for part in in_each_dataset(table, better, worse))
+    return most(part.verdict() for part in in_each_dataset(table, better, worse))
 
 
 def in_each_task(table: pd.DataFrame, better: object, worse: object) -> tuple[Part, ...]:
@@ -336,7 +337,7 @@ def ledger(frame: pd.DataFrame, absent: Collection[str] = ()) -> pd.DataFrame:
         LedgerRow("M04", summary(interaction(types)), "mini", test, note=NOT_OF_KINDS,
                   shown=tuple(Part(name, summary(interaction(part))) for name, part in types.groupby(level="task"))),
         LedgerRow("M05", summary(effect(loss, *sides[0])), "mini", f"{each}; each loss on more than half of them",
-                  decided=published.joint(on_most(loss, *pair) for pair in sides),
+                  decided=verdict_of_parts(on_most(loss, *pair) for pair in sides),
                   shown=tuple(part for pair in sides for part in in_each_dataset(loss, *pair))),
         LedgerRow("M06", summary(size_slope(topics, "musc", "ce")), "mini",
                   "slope of MUSC - CE on log training size, by seed; t interval over seeds", "<0"),

@@ -7,10 +7,11 @@ import pandas as pd
 
 from xltlib import objective_models, pending, published, statistics
 from xltlib.objectives import OBJECTIVES
-from xltlib.published import LedgerRow, Part
+from xltlib.published import LedgerRow
 from xltlib.scales import OBJECTIVE_MINI
 from xltlib.statistics import Summary, summary
 from xltlib.trials import finished
+from xltlib.verdicts import Part
 
 DOUBLE = tuple(name for name, objective in OBJECTIVES.items() if objective.double)
 SINGLE = tuple(name for name, objective in OBJECTIVES.items() if not objective.double)

@@ -7,11 +7,12 @@ import pandas as pd
 from xltlib import otc, published, statistics, store
 from xltlib.errors import InputError
 from xltlib.languages import OTC_LANGUAGES, language
-from xltlib.published import LedgerRow, Part
+from xltlib.published import LedgerRow
 from xltlib.scales import scale
 from xltlib.statistics import Coefficient, mixed_model, summary
 from xltlib.store import RunSpec, Store
 from xltlib.trials import finished, trial
+from xltlib.verdicts import Part
 
 NAMES = {
     "zero-shot": "zero-shot",

@@ -1,21 +1,23 @@
-"""The papers' printed numbers and claims, verdicts on the claims, and the replication ledger.
+"""The papers' printed numbers and claims, and the replication ledger (`verdicts` holds the rule).
 
 Three things stay apart: what a paper printed, what a re-analysis of the printed numbers says, and what our runs say.
 `schema` checks every file of data/published as it is read.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import pandas as pd
 
 from xltlib import schema
 from xltlib.errors import InputError
+from xltlib.multiplicity import Claim
 from xltlib.scales import DATA
 from xltlib.schema import PAPERS
 from xltlib.statistics import Summary
+from xltlib.verdicts import Part, Verdict, deciding, verdict, verdict_of_parts
 
 FOLDER = DATA / "published"
 LEDGERS = DATA / "reference" / "ledger"
@@ -77,121 +79,7 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-# Verdicts and the ledger ----------------------------------------------------------------------------------------------
-
-
-class Verdict(StrEnum):
-    """What our runs say of a claim."""
-
-    REPRODUCED = "reproduced"
-    NOT_REPRODUCED = "not reproduced"
-    INCONCLUSIVE = "inconclusive"
-    PREMISE_NOT_MET = "premise not met"
-    NOT_RUN = "not run"
-    UNCHECKABLE = "cannot be checked"
-
-
-def verdict(effect: Summary | None, direction: str, unit: float = 0.01) -> Verdict:
-    """The verdict on a claim from its effect at run level with a 95 % interval over seeds; `unit` is one point.
-
-    ">0", "<0": reproduced when the interval lies wholly in the claimed direction; not reproduced when wholly opposite
-    or within one point of zero; else inconclusive. "=0": reproduced within one point of zero, not reproduced wholly
-    farther out, else inconclusive. None is not run; an interval that one seed cannot give is inconclusive.
-    """
-    if direction not in (">0", "<0", "=0"):
-        raise InputError(f"verdict: direction {direction!r} is none of '>0', '<0', '=0'")
-    if effect is None:
-        return Verdict.NOT_RUN
-    low, high = (-effect.high, -effect.low) if direction == "<0" else (effect.low, effect.high)
-    near, far = -unit <= low and high <= unit, low > unit or high < -unit
-    if direction == "=0":
-        return Verdict.REPRODUCED if near else Verdict.NOT_REPRODUCED if far else Verdict.INCONCLUSIVE
-    if low > 0:
-        return Verdict.REPRODUCED
-    return Verdict.NOT_REPRODUCED if high < 0 or near else Verdict.INCONCLUSIVE
-
-
-Part = Verdict | str | tuple[Summary | None, str] | tuple[Summary | None, str, float]
-"""A part of a claim: its verdict, or its effect and direction (and unit), as `verdict` takes them."""
-
-
-def verdict_of_parts(parts: Iterable[Part]) -> Verdict:
-    """The verdict on a claim of several parts that must all hold, among them "better than each rival" ("the best of
-    several"): one effect a part or rival, each by the unit of the claim (seed, pretraining seed).
-
-    Reproduced when every part is; not reproduced when one part is not; else inconclusive. A claim none of whose parts
-    was run, or can be checked, is not run, or cannot be checked. Do not average the parts, nor take the best rival in
-    each cell, before: an open part would hide a refuted one, and the best of several noisy scores lies above them all.
-    InputError for no part or no such verdict.
-    """
-    found = [_verdict_of(part) for part in parts]
-    if not found:
-        raise InputError("verdict_of_parts: a claim has one part or more, got none")
-    if Verdict.NOT_REPRODUCED in found:
-        return Verdict.NOT_REPRODUCED
-    return found[0] if len(set(found)) == 1 else Verdict.INCONCLUSIVE
-
-
-def _verdict_of(part: Part) -> Verdict:
-    if isinstance(part, tuple):
-        return verdict(*part)
-    if part not in list(Verdict):
-        raise InputError(f"verdict_of_parts: {part!r} is no verdict: use one of {', '.join(Verdict)}")
-    return Verdict(part)
-
-
-@dataclass(frozen=True)
-class Part:
-    """One of the things that a claim says: what (a difference, a language, a rival), its effect at run level (None: not
-    run), and the claimed direction."""
-
-    what: str
-    effect: Summary | None
-    direction: str = ">0"
-
-    def verdict(self, unit: float = 0.01) -> Verdict:
-        """The rule's verdict on this part alone."""
-        return verdict(self.effect, self.direction, unit)
-
-    def told(self, unit: float = 0.01) -> str:
-        """In one line: what, the effect with its interval, the verdict."""
-        return f"{self.what}: {self.effect if self.effect else 'no runs'}, {self.verdict(unit)}"
-
-
-def joint(verdicts: Iterable[Verdict]) -> Verdict:
-    """The verdict on a claim of several parts, and on "the best of several", which is one part a rival: reproduced when
-    every part is, not reproduced when one part is not, else inconclusive; not run when a part was not."""
-    found = set(verdicts)
-    if not found or Verdict.NOT_RUN in found:
-        return Verdict.NOT_RUN
-    if Verdict.NOT_REPRODUCED in found:
-        return Verdict.NOT_REPRODUCED
-    return Verdict.REPRODUCED if found == {Verdict.REPRODUCED} else Verdict.INCONCLUSIVE
-
-
-def most(verdicts: Iterable[Verdict]) -> Verdict:
-    """The verdict on "on most of them": reproduced on more than half, not reproduced when half or more are not, else
-    inconclusive; not run when one was not."""
-    found = list(verdicts)
-    if not found or Verdict.NOT_RUN in found:
-        return Verdict.NOT_RUN
-    if 2 * found.count(Verdict.REPRODUCED) > len(found):
-        return Verdict.REPRODUCED
-    return Verdict.NOT_REPRODUCED if 2 * found.count(Verdict.NOT_REPRODUCED) >= len(found) else Verdict.INCONCLUSIVE
-
-
-def deciding(parts: Sequence[Part], unit: float = 0.01) -> Part:
-    """Of a claim's parts the one that its row shows: one that is not reproduced before one that is open before one that
-    is reproduced; of equals the one whose interval reaches farthest against the claim."""
-    order = [Verdict.NOT_RUN, Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE, Verdict.REPRODUCED]
-
-    def against(part: Part) -> float:
-        if part.effect is None:
-            return 0.0
-        ends = {">0": part.effect.low, "<0": -part.effect.high, "=0": -max(abs(part.effect.low), abs(part.effect.high))}
-        return ends[part.direction]
-
-    return min(parts, key=lambda part: (order.index(part.verdict(unit)), against(part)))
+# The ledger -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -218,7 +106,7 @@ class LedgerRow:
     shown: tuple[Part, ...] = ()
 
 
-_NUMBERS = ["mean", "low", "high", "sd", "n"]
+_NUMBERS = ["mean", "low", "high", "sd", "n", "p"]
 _TEXTS = ["id", "paper", "statement", "printed", "reanalysis", "scale", "verdict", "test", "parts", "shown", "note"]
 _LEDGER = [*_TEXTS[:5], *_NUMBERS, *_TEXTS[5:]]
 
@@ -233,7 +121,7 @@ def ledger(rows: Iterable[LedgerRow], paper: str | None = None) -> pd.DataFrame:
         rows += [LedgerRow(claim) for claim in theirs if claim not in given]
     printed = cells().set_index("cell")
     frame = pd.DataFrame([_line(row, known, printed) for row in rows], columns=_LEDGER)
-    return frame.astype({"n": "Int64"} | dict.fromkeys(("mean", "low", "high", "sd"), "float64"))
+    return frame.astype({"n": "Int64"} | dict.fromkeys(("mean", "low", "high", "sd", "p"), "float64"))
 
 
 def _line(row: LedgerRow, known: pd.DataFrame, printed: pd.DataFrame) -> dict:
@@ -253,7 +141,7 @@ def _line(row: LedgerRow, known: pd.DataFrame, printed: pd.DataFrame) -> dict:
     return {
         "id": row.id, "paper": paper, "statement": statement, "printed": row.printed or number,
         "reanalysis": row.reanalysis or reanalysis, "mean": effect.mean, "low": effect.low, "high": effect.high,
-        "sd": effect.sd, "n": effect.n, "scale": row.scale, "verdict": str(decided), "test": row.test,
+        "sd": effect.sd, "n": effect.n, "p": _p_of(row), "scale": row.scale, "verdict": str(decided), "test": row.test,
         "parts": "; ".join(part.told(row.unit) for part in row.parts),
         "shown": "; ".join(part.told(row.unit) for part in row.shown), "note": row.note,
     }  # fmt: skip
@@ -261,8 +149,18 @@ def _line(row: LedgerRow, known: pd.DataFrame, printed: pd.DataFrame) -> dict:
 
 def _verdict_of(row: LedgerRow) -> Verdict:
     if row.parts:
-        return joint(part.verdict(row.unit) for part in row.parts)
+        return verdict_of_parts(part.verdict(row.unit) for part in row.parts)
     return verdict(row.effect, row.direction, row.unit)
+
+
+def _p_of(row: LedgerRow) -> float:
+    """p of the row's verdict (`multiplicity.Claim`); nan where it has none: not run, or decided otherwise."""
+    if row.decided or (row.effect is None and not row.parts):
+        return math.nan
+    parts = row.parts or (Part("", row.effect, row.direction),)
+    if any(part.p is not None for part in parts):  # of tests of their own: all that must hold
+        return max(part.p for part in parts) if all(part.p is not None for part in parts) else math.nan
+    return Claim(tuple((part.effect, part.direction, row.unit) for part in parts)).p
 
 
 def _cell_text(cell: pd.Series) -> str:

@@ -7,13 +7,14 @@ import pandas as pd
 
 from xltlib import pending, published, self_train, self_train_quality, self_train_trial, statistics, store
 from xltlib.errors import InputError
-from xltlib.published import LedgerRow, Part, Verdict
+from xltlib.published import LedgerRow
 from xltlib.scales import self_scale
 from xltlib.self_train import EXPERIMENT, SOURCE, TRAINING, spec
 from xltlib.self_train_quality import RUN
 from xltlib.statistics import Summary, Test, summary, welch
 from xltlib.store import RunSpec, Store
 from xltlib.text_tasks import TASKS
+from xltlib.verdicts import Part, Verdict
 
 D_SRC, D_TGT, D_CS, ALONE = TRAINING
 KEPT = 4

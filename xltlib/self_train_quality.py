@@ -5,11 +5,11 @@ import pandas as pd
 
 from xltlib import published, self_train, text_tasks
 from xltlib.models import fingerprint
-from xltlib.published import Part
 from xltlib.scales import self_scale
 from xltlib.self_train import FIELDS, SOURCE, TRAINING, VERSION
 from xltlib.statistics import Summary
 from xltlib.store import Result, RunSpec
+from xltlib.verdicts import Part
 
 QUALITY = "self-translation"
 """Experiment of the runs that measure translations."""
@@ -147,8 +147,9 @@ def bleu_parts(cells: pd.DataFrame, quality: pd.DataFrame) -> tuple[Part, ...]:
         if len(score):
             own = means.assign(bleu=[score.loc[by, code] for by, _, code in means[keys].itertuples(index=False)])
             fit = regression(own)
-            parts.append(Part(f"log BLEU, {name}", _coefficient(fit, "log_bleu"), ">0"))
-            parts.append(Part(f"baseline, beside it ({name})", _coefficient(fit, "baseline"), "<0"))
+            for what, term, direction in (("log BLEU", "log_bleu", ">0"), ("baseline", "baseline", "<0")):
+                p = None if fit is None else float(fit.pvalues[term])
+                parts.append(Part(f"{what}, {name}", _coefficient(fit, term), direction, p))
     return tuple(parts)
 
 

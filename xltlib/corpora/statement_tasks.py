@@ -171,12 +171,21 @@ class TaskWriter:
             other = self._other(hypothesis, way, test)
             told, other = self._premise(hypothesis, other, INFERENCE[label], way, test)
             if told.split == other.split == self.split:
-                sides, asked = [self.piece(told), self.piece(other)], self.piece(hypothesis)
-                while sides[0][2] == asked[2]:  # never the same wording, whatever the label
-                    asked = self.piece(hypothesis)
-                rng.shuffle(sides)
-                return tuple(sides), (asked,)
+                return self._worded(hypothesis, [told, other], test)
         return self.inference(label)
+
+    def _worded(
+        self, hypothesis: Statement, premise: list[Statement], test: str
+    ) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
+        """Wordings of both sides, the premise in any order; the told statement is the first one given. Whatever the
+        label: the hypothesis never has its wording, and where the time is the test slot the first sentence does not
+        begin with it, since a time in front can be read on into the next sentence."""
+        while True:
+            sides, asked = [self.piece(statement) for statement in premise], self.piece(hypothesis)
+            same = sides[0][2] == asked[2]
+            self.rng.shuffle(sides)
+            if not same and (test != "t" or sides[0][2] != "front"):
+                return tuple(sides), (asked,)
 
     def _hypothesis(self) -> Statement | None:
         """A statement that something can exclude, with its time."""
