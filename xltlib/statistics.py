@@ -16,7 +16,7 @@ import pandas as pd
 import statsmodels.formula.api as smf
 from scipy import stats
 
-from xltlib.errors import InputError
+from xltlib.errors import InputError, several
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def seeds_needed(effect: float, sd: float, power: float = 0.8, alpha: float = 0.
 
 def majority_baseline(labels: Iterable[Hashable]) -> float:
     """Accuracy (= micro-F1) of always answering the most frequent label."""
-    counts = Counter(labels)
+    counts = Counter(several(labels, "labels"))
     if not counts:
         raise InputError("majority_baseline: no labels given")
     return max(counts.values()) / counts.total()
