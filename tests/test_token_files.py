@@ -189,8 +189,10 @@ def test_treebank_without_one_file_of_the_split_is_refused(tmp_path):
     refused(lambda: token_files.treebank(tmp_path, "validation"), "0 files *ud-dev.conllu", "gsw_uzh-ud-test.conllu")
     write(tmp_path / "de_gsd-ud-test.conllu", ud(1))
     refused(lambda: token_files.treebank(tmp_path, "test"), "2 files *ud-test.conllu", "de_gsd-", "gsw_uzh-")
-    write(tmp_path / "ud-train.conllu", ud(1))
-    refused(lambda: token_files.treebank(tmp_path, "train"), "ud-train.conllu", "no language", "es_gsd-ud-train.conllu")
+    for name in ("ud-train.conllu", "en-ud-train-a.conllu"):
+        write(tmp_path / name, ud(1))
+        refused(lambda: token_files.treebank(tmp_path, "train"), name, "no language", "es_gsd-")
+        (tmp_path / name).unlink()
 
 
 @pytest.mark.parametrize(
@@ -201,6 +203,7 @@ def test_treebank_without_one_file_of_the_split_is_refused(tmp_path):
         ("train-1", "train-2", "train-10"),
         ("train-c", "train-l", "train-m", "train-v"),
         ("train-a", "train-a-1", "train-b"),
+        ("train-ca", "train-ct", "train-la"),
     ],
 )
 def test_treebank_reads_all_parts_of_a_split_in_order(tmp_path, parts, capsys):

@@ -25,7 +25,7 @@ MULTICONER_COLUMNS = 4
 SPAN = re.compile(r"([1-9][0-9]{0,5})-([1-9][0-9]{0,5})")
 """The id of a multiword token: 3-4."""
 EMPTY_NODE = re.compile(r"[0-9]+\.[1-9][0-9]*")
-TREEBANK_FILE = re.compile(r"((?:([a-z]{2,3})_[^/]*)?ud-[a-z]+)(?:-([A-Za-z0-9-]+))?\.conllu")
+TREEBANK_FILE = re.compile(r"((?:([a-z]{2,3})_)?(?:.*-)?ud-(?:train|dev|test))(?:-([A-Za-z0-9-]+))?\.conllu")
 """Treebank and split, language, and the part of a split that comes in several files, as a-1 in de_hdt-ud-train-a-1."""
 MULTICONER_TAG = re.compile(r"(O)|([BI])-[A-Za-z]\S*")
 """Of the type only the shape is checked: v1 has six, v2 over thirty, one of them Medication/Vaccine."""
@@ -72,28 +72,36 @@ def conllu(path: Path, language: str) -> Kept:
 
 
 def treebank(folder: Path, split: str) -> Kept:
-    """Sentences of the file in a UD treebank's folder whose name ends in ud-{train,dev,test}.conllu.
+    """Sentences of a split of a UD treebank, from its folder: train, validation (dev) or test.
 
-    The split is train, validation (dev) or test; the language is what the file's name begins with (es_gsd-ud-dev). A
-    split in parts (ru_syntagrus-ud-train-a, -b; de_hdt-ud-train-a-1, -a-2) is read whole, its parts in order: letters
-    by the alphabet, numbers by size. InputError: unknown split, there is no such file (the PUD treebanks have a test
-    split only), there are files of several treebanks or a whole split beside its parts, the name begins with no
-    language, and as for `conllu`.
+    The language is what the files' names begin with (es_gsd-ud-dev). InputError: as for `treebank_files` and `conllu`,
+    and where a name begins with no language.
     """
-    part = f"ud-{UD_SPLITS[choice(split, UD_SPLITS, 'split')]}"
-    there = sorted(path.name for path in Path(folder).glob("*.conllu"))
-    named = [(name, found) for name in there if (found := TREEBANK_FILE.fullmatch(name)) and found[1].endswith(part)]
-    if len({found[1] for _, found in named}) != 1 or (len(named) > 1 and not all(found[3] for _, found in named)):
-        names = ", ".join(there) or "no *.conllu"
-        what = f"{len(named)} files *{part}.conllu (or in parts, as *{part}-a.conllu), not one treebank's"
-        raise InputError(f"{folder}: {what}; there is {names}; {TREEBANK_REMEDY}")
-    if not (language := named[0][1][2]):
-        raise InputError(f"{folder}/{named[0][0]}: the name has no language, as es_gsd-{part}.conllu; use conllu")
-    read = [conllu(Path(folder) / name, language) for name, _ in sorted(named, key=lambda pair: _order(pair[1][3]))]
+    paths = treebank_files(folder, split)
+    if not (language := TREEBANK_FILE.fullmatch(paths[0].name)[2]):
+        raise InputError(f"{paths[0]}: the name has no language, as es_gsd-{paths[0].name}; read it with conllu")
+    read = [conllu(path, language) for path in paths]
     left_out: Counter[str] = Counter()
     for some in read:
         left_out.update(some.left_out)
     return Kept((sentence for some in read for sentence in some), left_out)
+
+
+def treebank_files(folder: Path, split: str) -> list[Path]:
+    """The file in a UD treebank's folder whose name ends in ud-{train,dev,test}.conllu, or all parts of such a file.
+
+    Parts (ru_syntagrus-ud-train-a, -b; de_hdt-ud-train-a-1, -a-2) come in order: letters by the alphabet, numbers by
+    size. InputError: unknown split, there is no such file (the PUD treebanks have a test split only), there are files
+    of several treebanks, or a whole split beside its parts.
+    """
+    part = f"ud-{UD_SPLITS[choice(split, UD_SPLITS, 'split')]}"
+    there = sorted(path.name for path in Path(folder).glob("*.conllu"))
+    named = {name: found for name in there if (found := TREEBANK_FILE.fullmatch(name)) and found[1].endswith(part)}
+    whole = [name for name, found in named.items() if not found[3]]
+    if len({found[1] for found in named.values()}) != 1 or (whole and len(named) > 1):
+        what = f"{len(named)} files *{part}.conllu (or in parts, as *{part}-a.conllu), not one treebank's"
+        raise InputError(f"{folder}: {what}; there is {', '.join(there) or 'no *.conllu'}; {TREEBANK_REMEDY}")
+    return [Path(folder) / name for name in sorted(named, key=lambda name: _order(named[name][3]))]
 
 
 def _order(part: str | None) -> list[tuple[int, int, str]]:
