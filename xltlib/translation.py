@@ -22,7 +22,17 @@ from xltlib.memory import Translation, TranslationMemory, key
 from xltlib.scales import BUILD
 from xltlib.translation_models import file_name
 
-__all__ = ["LEGEND", "Counts", "Translator", "bleu", "check_canary", "degenerate", "translator", "write_canary"]
+__all__ = [
+    "COMPARABLE",
+    "LEGEND",
+    "Counts",
+    "Translator",
+    "bleu",
+    "check_canary",
+    "degenerate",
+    "translator",
+    "write_canary",
+]
 
 ENGINES = ("ctranslate2", "huggingface", "easynmt", "apertium")
 CHUNK = 512
