@@ -1,5 +1,7 @@
 """The book: executed notebooks in, checked pages out."""
 
+import base64
+import html
 import re
 import shutil
 
@@ -12,6 +14,7 @@ from xltlib import book, executed, pages
 from xltlib.errors import InputError
 from xltlib.scales import ROOT
 
+CODED = base64.b64encode(b'<link rel="icon" href="https://cdn.example/x.ico">').decode()
 ONE = """format: jb-book
 root: intro
 chapters:
@@ -217,12 +220,59 @@ def test_nameless_figures_are_found(tmp_path, page):
         "<style>@import 'https://cdn.example/x.css';</style>",
         "<p style=\"background: url('https://cdn.example/x.png')\">",
         '<iframe src="https://cdn.example"></iframe>',
+        '<object data="https://cdn.example/a.svg"></object>',
+        '<video poster="//cdn.example/a.png"></video>',
+        '<link rel="preload" as="image" href="a.png" imagesrcset="a.png, https://cdn.example/b.png 2x">',
+        '<base href="https://cdn.example/">',
+        '<svg><use href="https://cdn.example/a.svg#b"></use></svg>',
+        '<svg><image xlink:href="https://cdn.example/a.png"/></svg>',
+        '<svg><rect fill="url(https://cdn.example/a.svg#b)"/></svg>',
+        '<body background="https://cdn.example/a.png">',
+        '<a href="b.html" ping="https://cdn.example/count">b</a>',
+        '<div data-src="https://cdn.example/a.png"></div>',
+        '<meta http-equiv="refresh" content="0; url=https://cdn.example">',
+        '<style>@import/* x */url("//cdn.example/x.css");</style>',
+        "<script type=module>import {a} from 'https://cdn.example/a.js'; a()</script>",
+        '<script type="module">import"https://cdn.example/a.js"</script>',
+        '<script>import("https://cdn.example/a.js").then(run)</script>',
+        "<script>fetch(`https://cdn.example/a.json`)</script>",
+        '<script>new WebSocket("wss://cdn.example")</script>',
+        '<script type="importmap">{"imports": {"vega": "https://cdn.example/vega.js"}}</script>',
+        '<script>embed({"data": {"url": "https://cdn.example/a.csv"}})</script>',
+        "<img alt='a picture' src='a.png' onerror=\"fetch('https://cdn.example')\">",
+        "<iframe src='data:text/html,<script src=%22https://cdn.example/x.js%22></script>'></iframe>",
+        f'<iframe src="data:text/html;base64,{CODED}"></iframe>',
     ],
 )
 def test_requests_to_other_sites_are_found(tmp_path, page):
     (tmp_path / "a.html").write_text(page, encoding="utf-8")
     with pytest.raises(InputError, match=r"a\.html: asks another site for \S*//cdn\.example"):
         pages.check(tmp_path)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_pages_inside_pages_are_read(tmp_path, depth):
+    page = '<p>one</p><script src="https://cdn.example/x.js"></script><img src="a.png">'
+    for _ in range(depth):
+        page = f'<iframe title="a chart" srcdoc="{html.escape(page)}"></iframe>'
+    (tmp_path / "a.html").write_text(page, encoding="utf-8")
+    named, asked = pages.problems(tmp_path)
+    assert named.startswith("a.html: figure a.png has no alt text")
+    assert asked == "a.html: asks another site for https://cdn.example/x.js"
+
+
+def test_what_asks_nobody_passes(tmp_path):
+    """Words about addresses, a reader's links and forms, and pictures inside the page."""
+    inner = html.escape(
+        '<a href="https://example.org">x</a><script>var s = {"$schema": "https://x.example/v6"}</script>'
+    )
+    page = (
+        '<p>url(https://a.example) and import "https://b.example"</p><meta property="og:url" content="https://c.example">'
+        f'<iframe title="a chart" srcdoc="{inner}"></iframe><img alt="a dot" src="data:image/png;base64,//https://AAAA">'
+        '<svg xmlns="http://www.w3.org/2000/svg"><use href="#a"></use></svg><script>// from https://d.example\n</script>'
+    )
+    (tmp_path / "a.html").write_text(page, encoding="utf-8")
+    assert pages.problems(tmp_path) == []
 
 
 def test_plain_links_and_described_figures_pass(tmp_path):

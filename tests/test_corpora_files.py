@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from xltlib.corpora import fetch, files, guards, hub
+from xltlib.corpora import fetch, files, generation_files, guards, hub, mldoc, pair_files, review_files, token_files
 from xltlib.corpora.guards import Example
 from xltlib.errors import InputError
 from xltlib.scales import ROOT
@@ -67,6 +67,61 @@ def test_umsab_decodes_escapes_and_keeps_the_rest(tmp_path):
     assert [example.label for example in read] == [0, 1, 2] * 3
     assert files.unescape(r"\ud83d\ude00 \o/ \u00e9") == "😀 \\o/ é"
     assert files.unescape(r"\ud83d alone") == "\ufffd alone"
+
+
+def test_half_a_character_in_umsab_is_replaced_and_counted(tmp_path, capsys):
+    path = write_umsab(tmp_path) / "english" / "val_text.txt"
+    lines = path.read_text(encoding="utf-8").split("\n")
+    lines[1], lines[3] = r"half \ud83d and \ude00, whole \ud83d\ude00", r"\udc00"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    read = files.umsab(tmp_path, "en", "validation")
+    assert [read[1].text, read[3].text] == ["half \ufffd and \ufffd, whole 😀", "\ufffd"]
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and str(path) in said and "2 texts" in said and said.endswith("first row 2\n")
+
+
+@pytest.mark.parametrize("field", ["review_body", "review_title", "product_category"])
+def test_half_a_character_in_marc_is_replaced_and_counted(tmp_path, field, capsys):
+    rows = [review(stars=str(s)) for s in range(1, 6)]
+    rows[2][field] = "😀 \ud83d gut \ude00"
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "dataset_de_train.json").write_text(lines, encoding="utf-8")
+    texts = [example.text for example in files.marc(tmp_path, "de", "train", title=True)]
+    assert ("😀 \ufffd gut \ufffd" in texts[2]) == field.startswith("review_")
+    assert all(text.encode("utf-8") for text in texts) and all("\ufffd" not in text for text in texts[:2] + texts[3:])
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "dataset_de_train.json: 1 texts" in said and f"first row 3.{field}" in said
+
+
+def test_half_a_character_in_a_copy_is_refused(tmp_path):
+    copy = tmp_path / "copy" / "de" / "train.jsonl"
+    copy.parent.mkdir(parents=True)
+    copy.write_text("".join(json.dumps({"text": t, "label": i}) + "\n" for i, t in enumerate(("a", "b \ud83d"))))
+    read = lambda: hub.marc_copy("de", "train", name=str(tmp_path / "copy"), cache=tmp_path / "cache")  # noqa: E731
+    damaged(read, "train.jsonl", "half of a character", r"put \ufffd")
+
+
+HALF = "\ud83d".encode("utf-8", "surrogatepass")
+READERS = {
+    "csv": lambda path: files.csv(path, "en"),
+    "conllu": lambda path: token_files.conllu(path, "en"),
+    "multiconer": lambda path: token_files.multiconer(path, "en"),
+    "aqmar": token_files.aqmar,
+    "squad": generation_files.squad,
+    "mgsm": lambda path: generation_files.mgsm(path.parent, "de", "test"),
+    "marc": lambda path: files.marc(path.parent, "de", "train"),
+    "xtreme": lambda path: pair_files.xtreme(path, "pawsx", "en", "de"),
+    "mldoc": lambda path: mldoc.mldoc(path.parent, "de", "validation"),
+    "rureviews": review_files.rureviews,
+}
+NAMES = {"mgsm": "mgsm_de.tsv", "marc": "dataset_de_train.json", "mldoc": "german.dev"}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_half_a_character_in_bytes_is_refused_with_its_row(tmp_path, name):
+    path = tmp_path / NAMES.get(name, "some.txt")
+    path.write_bytes(b"text\nand " + HALF + b"\n")
+    damaged(lambda: READERS[name](path), path.name, "row 2", "not UTF-8 (byte 0xed)")
 
 
 @pytest.mark.parametrize(

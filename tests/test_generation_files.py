@@ -127,6 +127,26 @@ def test_gsm8k_byte_order_mark_line_ends_and_other_separators(tmp_path):
     assert generation_files.gsm8k(tmp_path, "train") == [MathProblem("One\u2028more?", "1+0=1\n1", "1", "en")] * 2
 
 
+def test_half_a_character_is_replaced_and_counted(tmp_path, capsys):
+    write_gsm8k(tmp_path, solved(), solved("Ada \ud83d has 5. \ude00?", "5 \ud83d\ude00\n#### 5"))
+    read = generation_files.gsm8k(tmp_path, "train")
+    assert (read[1].question, read[1].solution) == ("Ada \ufffd has 5. \ufffd?", "5 😀\n5")
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "train.jsonl: 1 texts" in said and "first row 2.question" in said
+
+
+def test_half_a_character_in_squad_leaves_the_spans_right(tmp_path, capsys):
+    place = paragraph(asked("lamp \ud83d", 6), context="\ude00 'a lamp \ud83d 😀 hangs")
+    place["qas"][0]["answers"][0]["answer_start"] = place["context"].index("lamp")
+    content = {"data": [{"title": "L", "paragraphs": [paragraph(), place]}], "version": "1.1"}
+    (tmp_path / "dev.json").write_text(json.dumps(content), encoding="utf-8")
+    read = generation_files.squad(tmp_path / "dev.json")
+    assert read[1].context == "\ufffd 'a lamp \ufffd 😀 hangs" and read[1].answer == "lamp \ufffd"
+    assert read[1].context[read[1].start :].startswith(read[1].answer) and read.left_out == {}
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "dev.json: 2 texts" in said and "data[0].paragraphs[1].context" in said
+
+
 # MGSM -----------------------------------------------------------------------------------------------------------------
 
 

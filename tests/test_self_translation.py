@@ -109,6 +109,13 @@ def test_translate_counts_what_is_lost(translator, monkeypatch):
     assert done.lost == {"unclosed": 1, "length": 1, "backtick": 1}
 
 
+def test_texts_without_a_letter_or_digit_are_their_own_translation(translator, monkeypatch):
+    monkeypatch.setattr(st, "generate", lambda *a, **k: pytest.fail("the model was asked"))
+    assert translator.outputs(["!!!", "😀", ""], progress=False) == ["!!!`", "😀`", "`"]
+    done = translator.translate(["!!!", "…", " "])
+    assert done.texts == ("!!!", "…", None) and done.lost == {"length": 1}
+
+
 def test_the_signature_names_model_samples_and_limit(translator):
     assert "model:random@0" in translator.signature() and "max:12" in translator.signature()
     other = SelfTranslator(translator.model, translator.tokenizer, "random@0", SAMPLES[:1], "de", 12)

@@ -189,8 +189,43 @@ def test_treebank_without_one_file_of_the_split_is_refused(tmp_path):
     refused(lambda: token_files.treebank(tmp_path, "validation"), "0 files *ud-dev.conllu", "gsw_uzh-ud-test.conllu")
     write(tmp_path / "de_gsd-ud-test.conllu", ud(1))
     refused(lambda: token_files.treebank(tmp_path, "test"), "2 files *ud-test.conllu", "de_gsd-", "gsw_uzh-")
-    write(tmp_path / "ud-train.conllu", ud(1))
-    refused(lambda: token_files.treebank(tmp_path, "train"), "ud-train.conllu", "no language", "es_gsd-ud-train.conllu")
+    for name in ("ud-train.conllu", "en-ud-train-a.conllu"):
+        write(tmp_path / name, ud(1))
+        refused(lambda: token_files.treebank(tmp_path, "train"), name, "no language", "es_gsd-")
+        (tmp_path / name).unlink()
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("train-a", "train-b"),
+        ("train-a-1", "train-a-2", "train-a-10", "train-b-1"),
+        ("train-1", "train-2", "train-10"),
+        ("train-c", "train-l", "train-m", "train-v"),
+        ("train-a", "train-a-1", "train-b"),
+        ("train-ca", "train-ct", "train-la"),
+    ],
+)
+def test_treebank_reads_all_parts_of_a_split_in_order(tmp_path, parts, capsys):
+    for i, part in enumerate(parts):
+        write(tmp_path / f"ru_syntagrus-ud-{part}.conllu", ud(1, f"слово{i}"), "", ud(1, upos="_"))
+    write(tmp_path / "ru_syntagrus-ud-dev.conllu", ud(1, "ой"))
+    read = token_files.treebank(tmp_path, "train")
+    assert [sentence.words for sentence in read] == [(f"слово{i}",) for i in range(len(parts))]
+    assert {sentence.language for sentence in read} == {"ru"}
+    assert read.left_out == {token_files.MISSING_REASON: len(parts)}
+    assert capsys.readouterr().err.count("row 3") == len(parts)
+    assert len(token_files.treebank(tmp_path, "validation")) == 1
+
+
+def test_treebank_parts_that_do_not_belong_together_are_refused(tmp_path):
+    for part in ("train", "train-a", "train-b"):
+        write(tmp_path / f"ru_syntagrus-ud-{part}.conllu", ud(1))
+    refused(
+        lambda: token_files.treebank(tmp_path, "train"), "3 files *ud-train.conllu", "not one treebank's", "train-a"
+    )
+    (tmp_path / "ru_syntagrus-ud-train.conllu").rename(tmp_path / "ru_taiga-ud-train-c.conllu")
+    refused(lambda: token_files.treebank(tmp_path, "train"), "3 files", "ru_syntagrus-", "ru_taiga-")
 
 
 # MultiCoNER -----------------------------------------------------------------------------------------------------------
@@ -205,6 +240,14 @@ def test_multiconer_reads_words_and_reduced_tags(tmp_path, capsys):
     assert isinstance(read, Kept) and read == [ADA_READ] * 2 and read.left_out == {}
     write(path, *ADA, *ADA[:-1], end="\r\n")
     assert token_files.multiconer(str(path), "de") == read and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "kind", ["Medication/Vaccine", "HumanSettlement", "OtherPER", "MusicalGRP", "CORP", "Art-Work_2"]
+)
+def test_multiconer_types_fine_or_coarse_do_not_matter(tmp_path, kind):
+    path = write(tmp_path / "en-dev.conll", "# id 1\tdomain=en", f"a _ _ B-{kind}", f"b _ _ I-{kind}", "c _ _ O")
+    assert token_files.multiconer(path, "en") == [Tagged(("a", "b", "c"), ("B", "I", "O"), "en")]
 
 
 def test_multiconer_hashes_are_words_unless_an_id_follows(tmp_path):
@@ -242,6 +285,8 @@ def test_multiconer_sentences_with_an_empty_word_are_left_out_and_counted(tmp_pa
         ("rom _ _ ", ("tag '' is not",)),
         ("rom _ _ B", ("tag 'B' is not",)),
         ("rom _ _ B-", ("tag 'B-' is not",)),
+        ("rom _ _ B-/", ("tag 'B-/' is not",)),
+        ("rom _ _ B-\u00a0LOC", ("is not O, B-TYPE",)),
         ("rom _ _ E-LOC", ("tag 'E-LOC' is not",)),
         ("rom _ _ o", ("tag 'o' is not",)),
         ("rom _ _ O-LOC", ("tag 'O-LOC' is not",)),

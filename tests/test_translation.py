@@ -1,23 +1,29 @@
 """Engines, memory, signatures, counts: with a tiny M2M100 of EasyNMT's kind, and with engines made of a few lines."""
 
 import json
+import math
 import random
 import shutil
 import socket
 import subprocess
 import sys
+import unicodedata
 import warnings
+from unittest import mock
 
 import pytest
 import torch
 
-from xltlib import apertium, translation, translation_models
+from xltlib import apertium, engines, self_train, store, translation, translation_models
 from xltlib.apertium import Apertium
-from xltlib.engines import CTranslate2, Engine, HuggingFace
+from xltlib.corpora import embedded
+from xltlib.degenerate import blank, translatable
+from xltlib.devices import device_parts
+from xltlib.engines import LEGEND, CTranslate2, Engine, HuggingFace
 from xltlib.errors import InputError
 from xltlib.languages import REVIEW_LANGUAGES
 from xltlib.memory import Translation, TranslationMemory, key
-from xltlib.scales import ROOT
+from xltlib.scales import MUSC_SCALES, ROOT, SCALES
 from xltlib.translation import Counts, Translator, bleu, check_canary, degenerate, translator, write_canary
 
 SENTENCES = {
@@ -141,6 +147,49 @@ def test_hugging_face_equals_ctranslate2_float32(checkpoint, engine, texts, no_s
     assert max(len(row) for row in engine.pieces(outputs)) > 20  # a fresh checkpoint's own limit
 
 
+def plain_easynmt(folder):
+    """EasyNMT as its documentation has it, but for splitting, which needs a download."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from easynmt import EasyNMT, models
+    model = EasyNMT(translator=models.AutoModel(str(folder)), device="cpu")
+    options = {"beam_size": 5, "batch_size": 16, "perform_sentence_splitting": False}
+    return lambda texts, source, target: model.translate(texts, source_lang=source, target_lang=target, **options)
+
+
+@pytest.mark.parametrize(("source", "target", "size"), [("en", "de", 200), ("zh", "en", 60)])
+def test_easynmt_is_plain_easynmt_output_by_output(source, target, size, no_sockets):
+    """Through the shipped checkpoint; the engine of scale mini differs in a tenth to a third of the texts."""
+    texts = [review.text for review in embedded.reviews(source, "test", None)][:size]
+    made = translator("easynmt", "mini-m2m", memory=None)
+    outputs, wanted = made.translate(texts, source, target), plain_easynmt(made.engine.folder)(texts, source, target)
+    assert outputs == wanted
+    other = translator("ctranslate2", "mini-m2m", memory=None).translate(texts, source, target)
+    assert 0.1 < sum(a != b for a, b in zip(other, wanted, strict=True)) / size < 0.34
+
+
+def test_easynmt_leaves_the_search_to_the_checkpoint(checkpoint, tmp_path):
+    """AutoModel gets EasyNMT's arguments and no others; the length is the checkpoint's own, and stands in the names."""
+    folder = shutil.copytree(checkpoint, tmp_path / "own")
+    settings = json.loads((folder / "generation_config.json").read_text())
+    for length in (7, 100):
+        (folder / "generation_config.json").write_text(json.dumps(settings | {"max_length": length}))
+        made = translator("easynmt", folder, memory=None)
+        text = [joined(JOINED[-1], "en")]
+        assert made.translate(text, "en", "de") == plain_easynmt(folder)(text, "en", "de")
+        assert f"|max:{length}|" in made.signature("en", "de") and f"|max:{length}|" in made.fingerprint("en", "de")
+        assert "engine:easynmt-automodel|" in made.signature("en", "de")
+        assert made.counts["en", "de"].truncated == (length == 7)
+    with mock.patch.object(made.engine._auto, "translate_sentences", return_value=["x"]) as asked:
+        made.engine._ids = torch.tensor([[2, 2]])
+        made.translate(["a"], "en", "de")
+    assert asked.call_args == mock.call(["a"], "en", "de", "cpu", 5)
+    (folder / "generation_config.json").write_text("{}")
+    assert engines.own_max_length(folder) == 20
+    with pytest.raises(InputError, match="max_length=100: easynmt takes the checkpoint's own"):
+        translator("easynmt", folder, max_length=100)
+
+
 def test_the_first_token_is_the_target_language(engine, texts):
     results = engine._translator("cpu").translate_batch([["__en__", *row, "</s>"] for row in engine.pieces(texts)][:3],
                                                         [["__ja__"]] * 3)  # fmt: skip
@@ -219,6 +268,49 @@ def test_blank_texts_never_reach_the_engine_and_texts_go_once():
     outputs = Translator(fake).translate(["b", "", "a", "b", " "], "en", "de")
     assert outputs == ["B", "", "A", "B", ""]
     assert sorted(text for call in fake.calls for text in call) == ["a", "b"]
+
+
+SOFT, FILLER, BIDI = "\u00ad", "\u3164\uffa0\u115f\u1160", "\u200e\u202a\u2066\u061c\u200f\u202e\u2069"
+BLANK = ["", " \n\t", "\u3000", SOFT, "\u2060", "\u200b\u200c\u200d", FILLER, BIDI, "\ufeff", f" {SOFT} \u2060",
+         "\u2800", "\ufe0f", "\u034f", "\x00\x85", "\u180e", "\u2028\u2029"]  # fmt: skip
+SIGNS = ["!!!", "…", "😀😀", "👩\u200d👩\u200d👧", "🇩🇪", "1\ufe0f\u20e3", "\u2139\ufe0f", " - ", "->",
+         "\u0301\u0308", "★★★☆☆", "。。。", "¿?", ":-)", "\u0e34", "€ %", "😀\u00ad", "\ue000", "\u0300 !"]  # fmt: skip
+WORDS = ["a", "7", "½", "Ⅷ", "٣", "、你", "อ", "한", "ー", "!x!", f"{SOFT}b", "😀 1", "a\u0301", "ª", "１"]
+
+
+@pytest.mark.parametrize("text", BLANK)
+def test_what_shows_nothing_is_blank(text):
+    assert blank(text) and not translatable(text)
+
+
+@pytest.mark.parametrize("text", SIGNS)
+def test_signs_and_emoji_have_nothing_to_translate(text):
+    assert not blank(text) and not translatable(text)
+
+
+@pytest.mark.parametrize("text", WORDS)
+def test_letters_and_digits_are_translated(text):
+    assert translatable(text) and not blank(text)
+
+
+def test_texts_without_a_letter_or_digit_come_back_as_they_are_and_are_counted(tmp_path):
+    fake = Fake(lambda text: "invented")
+    made = Translator(fake, memory=tmp_path)
+    outputs = made.translate([*BLANK, *SIGNS, *WORDS], "en", "de")
+    assert outputs == [*([""] * len(BLANK)), *SIGNS, *(["invented"] * len(WORDS))]
+    assert sorted(text for call in fake.calls for text in call) == sorted(
+        {unicodedata.normalize("NFC", w) for w in WORDS}
+    )
+    assert made.counts["en", "de"] == Counts(n=len(SIGNS) + len(WORDS), unchanged=len(SIGNS))
+    made.translate(SIGNS, "en", "de")  # nothing new: no engine, no memory
+    assert made.counts["en", "de"].unchanged == 2 * len(SIGNS) and len(fake.calls) == 1
+
+
+@pytest.mark.parametrize("kind", ["easynmt", "huggingface", "ctranslate2"])
+def test_no_engine_of_a_checkpoint_sees_them(checkpoint, kind, monkeypatch):
+    made = translator(kind, checkpoint, memory=None)
+    monkeypatch.setattr(made.engine, "translate_sentences", lambda *a, **k: pytest.fail("the engine was asked"))
+    assert made.translate(["\u200b", "!!!", "😀"], "en", "de") == ["", "!!!", "😀"]
 
 
 def test_unicode_forms_are_one_text(tmp_path):
@@ -373,6 +465,30 @@ def test_signature(checkpoint, tmp_path):
     assert "huggingface" in translator("huggingface", checkpoint).signature("en", "de")
 
 
+@pytest.mark.parametrize("kind", ["ctranslate2", "huggingface", "easynmt"])
+def test_the_legend_explains_every_part_of_a_signature(checkpoint, kind):
+    explained = {part for key in LEGEND for part in key.split(", ")}
+    for part in translator(kind, checkpoint, memory=None).signature("en", "de").split("|"):
+        assert part in explained or part.partition(":")[0] in explained, part
+    assert translation.LEGEND is LEGEND
+
+
+def test_recorded_signatures_are_still_made():
+    """They are hashed into the runs' names: an engine's new parts must not change the old ones."""
+    reference = store.reference("otc")["translator"].dropna()
+    made = translator("ctranslate2", "mini-m2m").signature("en", "de")
+    assert made.rpartition("|lib:")[0] in {name.rpartition("|lib:")[0] for name in reference.unique()}
+
+
+def test_scale_paper_translates_with_easynmt_itself():
+    assert {SCALES["paper"].engine, MUSC_SCALES["paper"].engine} == {"easynmt"}
+    assert {s.engine for name in ("smoke", "mini") for s in (SCALES[name], MUSC_SCALES[name])} == {"ctranslate2"}
+    with mock.patch.object(translation, "translator") as asked:
+        self_train.external.__wrapped__("paper")
+        self_train.external.__wrapped__("mini")
+    assert [call.args[0] for call in asked.call_args_list] == ["easynmt", "ctranslate2"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -389,6 +505,37 @@ def test_wrong_arguments_are_told_in_one_line(checkpoint, arguments, message):
     with pytest.raises(InputError, match=message) as caught:
         translator(**{"model": checkpoint} | arguments)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["cuda:x", "gpu", "CUDA", "cuda:", "cuda:-1", "cpu:1", "0", "", "cuda:1 ", "cuda:٣"])
+def test_an_unknown_device_is_told_in_one_line(checkpoint, name):
+    for call in (lambda: device_parts(name), lambda: translator(model=checkpoint, device=name)):
+        with pytest.raises(InputError, match=r"unknown device .*use cpu, cuda, or a GPU's number") as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"), [("cpu", ("cpu", 0)), ("cuda", ("cuda", 0)), ("cuda:0", ("cuda", 0)), ("cuda:12", ("cuda", 12))]
+)
+def test_ctranslate2_is_asked_for_the_gpu_of_the_device(checkpoint, build, name, parts):
+    import ctranslate2
+
+    made = Translator(CTranslate2(checkpoint, max_length=40, build=build), device=name)
+    stop = mock.patch.object(ctranslate2, "Translator", side_effect=KeyboardInterrupt)
+    with stop as asked, pytest.raises(KeyboardInterrupt):
+        made.translate(["a"], "en", "de")
+    assert (asked.call_args.kwargs["device"], asked.call_args.kwargs["device_index"]) == parts
+    assert device_parts(torch.device(name)) == parts
+
+
+def test_hugging_face_gets_the_device_as_it_is(checkpoint):
+    made = translator("easynmt", checkpoint, memory=None, device="cuda:1")
+    made.engine._load()
+    stop = mock.patch.object(made.engine._auto.model, "to", side_effect=KeyboardInterrupt)
+    with stop as asked, pytest.raises(KeyboardInterrupt):
+        made.translate(["a"], "en", "de")
+    assert asked.call_args == mock.call("cuda:1")
 
 
 def test_a_folder_that_is_no_checkpoint(tmp_path):
@@ -441,6 +588,37 @@ def test_bleu(target, tokenizer, text):
     assert bleu(["x y z"], [text], target)[0] < 10
     with pytest.raises(InputError, match="1 outputs, 2 references"):
         bleu([text], [text, text], target)
+
+
+def test_bleu_in_one_tokenizer_for_all_languages():
+    """Characters, by a count of our own: sacreBLEU's order is 4 and its blanks are no tokens."""
+    output, reference = "the lamp is on", "the lamp was on"
+    for target in ("de", "zh", "th", "ko"):
+        score, signature = bleu([output], [reference], target, tokenize=translation.COMPARABLE)
+        assert score == pytest.approx(naive_bleu(list(output.replace(" ", "")), list(reference.replace(" ", ""))))
+        assert "tok:char" in signature
+    words = bleu([output], [reference], "de")[0]
+    assert words == bleu([output], [reference], "de", tokenize="13a")[0] != pytest.approx(score)
+
+
+def naive_bleu(output, reference):
+    """BLEU of one pair from the definition (Papineni et al. 2002), every order with a match."""
+    product = 1.0
+    for n in range(1, 5):
+        grams = [[tuple(side[i : i + n]) for i in range(len(side) - n + 1)] for side in (output, reference)]
+        product *= sum(min(grams[0].count(g), grams[1].count(g)) for g in set(grams[0])) / len(grams[0])
+    return 100 * product**0.25 * min(1, math.exp(1 - len(reference) / len(output)))
+
+
+@pytest.mark.parametrize("name", ["flores101", "flores200"])
+def test_spbleu_without_its_model_is_refused_and_downloads_nothing(name, tmp_path, monkeypatch, no_sockets):
+    import sacrebleu.utils
+
+    monkeypatch.setattr(sacrebleu.utils, "SACREBLEU_DIR", str(tmp_path))
+    with pytest.raises(InputError, match=r"no such model; download https.*'char'"):
+        bleu(["a"], ["a"], "de", tokenize=name)
+    with pytest.raises(InputError, match=r"unknown tokenizer of BLEU 'word'.*char"):
+        bleu(["a"], ["a"], "de", tokenize="word")
 
 
 # Apertium

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from xltlib import classical
-from xltlib.errors import InputError
+from xltlib.errors import InputError, strings
 
 Tokenize = Callable[[str], list[str]]
 """A text's words or subword pieces; languages without blanks need pieces."""
@@ -27,7 +27,7 @@ def profile(texts: Sequence[str], tokenize: Tokenize, sample: int = 5000) -> dic
 
     InputError without a text.
     """
-    rows = [tokenize(text) for text in texts]
+    rows = [tokenize(text) for text in strings(texts)]
     if not any(rows):
         raise InputError("a profile needs texts")
     tokens = [token for row in rows for token in row][:sample]
@@ -36,8 +36,8 @@ def profile(texts: Sequence[str], tokenize: Tokenize, sample: int = 5000) -> dic
 
 def lost_types(originals: Sequence[str], translations: Sequence[str], tokenize: Tokenize, least: int = 3) -> float:
     """Share of the originals' token types (those with `least` occurrences or more) that no translation has."""
-    counts = Counter(token for text in originals for token in tokenize(text))
-    kept = {token for text in translations for token in tokenize(text)}
+    counts = Counter(token for text in strings(originals, "original") for token in tokenize(text))
+    kept = {token for text in strings(translations, "translation") for token in tokenize(text)}
     common = [token for token, count in counts.items() if count >= least]
     if not common:
         raise InputError(f"no token occurs {least} times in the originals")
@@ -46,8 +46,8 @@ def lost_types(originals: Sequence[str], translations: Sequence[str], tokenize: 
 
 def surviving(texts: Sequence[str], wordings: Sequence[str]) -> float:
     """Share of the given wordings (pieces of text) that occur in at least one of the texts, letter case aside."""
-    whole = "\n".join(texts).lower()
-    return float(np.mean([wording.lower() in whole for wording in wordings]))
+    whole = "\n".join(strings(texts)).lower()
+    return float(np.mean([wording.lower() in whole for wording in strings(wordings, "wording")]))
 
 
 def detector(
@@ -55,8 +55,8 @@ def detector(
 ) -> tuple[float, float]:
     """Accuracy of a TF-IDF classifier that tells originals from machine translations, on held-out texts, and the
     majority baseline: how visible the artifacts are. Each argument: (originals, translations)."""
-    texts = [*training[0], *training[1]]
-    predict = classical.fit(texts, [0] * len(training[0]) + [1] * len(training[1]))
-    labels = np.array([0] * len(held_out[0]) + [1] * len(held_out[1]))
-    right = predict([*held_out[0], *held_out[1]]).argmax(1) == labels
+    sides = [strings(side) for side in (*training, *held_out)]
+    predict = classical.fit(sides[0] + sides[1], [0] * len(sides[0]) + [1] * len(sides[1]))
+    labels = np.array([0] * len(sides[2]) + [1] * len(sides[3]))
+    right = predict(sides[2] + sides[3]).argmax(1) == labels
     return float(right.mean()), float(np.bincount(labels).max() / len(labels))

@@ -19,7 +19,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from xltlib import pages
-from xltlib.errors import InputError
+from xltlib.errors import InputError, several
 from xltlib.executed import clean, load, with_present_text
 from xltlib.scales import BUILD, ROOT
 
@@ -129,7 +129,7 @@ def machine() -> str:
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     """The installed version of each package, "not installed" when there is none."""
-    return {"python": platform.python_version(), **{name: _version(name) for name in packages}}
+    return {"python": platform.python_version(), **{name: _version(name) for name in several(packages, "packages")}}
 
 
 def _version(name: str) -> str:

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from xltlib.errors import InputError
+from xltlib.errors import InputError, strings
 
 WORDS = (1, 2)
 CHARACTERS = (2, 4)
@@ -40,18 +40,19 @@ def fit(texts: Sequence[str], labels: Sequence[int], seed: int = 0) -> Callable[
     """
     if len(set(labels)) < 2:
         raise InputError("training needs texts of two classes at least; the training labels have one")
-    model = pipeline(seed)
+    model, texts = pipeline(seed), strings(texts)
     try:
-        model.fit(list(texts), np.asarray(labels))
+        model.fit(texts, np.asarray(labels))
     except ValueError as error:
         raise InputError(f"no classifier can be fitted to these {len(texts)} texts: {error}") from None
     return partial(_probabilities, model, max(labels) + 1)
 
 
 def _probabilities(model, classes: int, texts: Sequence[str]) -> np.ndarray:
+    texts = strings(texts)
     probabilities = np.zeros((len(texts), classes), dtype=np.float32)
-    if len(texts):
-        probabilities[:, model.classes_] = model.predict_proba(list(texts))
+    if texts:
+        probabilities[:, model.classes_] = model.predict_proba(texts)
     return probabilities
 
 

@@ -1,4 +1,5 @@
-"""Translations that are wrong at first sight: empty, copied, truncated, repeated; and their counts."""
+"""Texts with nothing to translate, and translations that are wrong at first sight: empty, copied, truncated, repeated;
+and the counts of both."""
 
 import re
 import unicodedata
@@ -6,20 +7,42 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 SHORT_LOOP = re.compile(r"(..?)\1{3}", re.DOTALL)
+INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\\s\x00-\x1f\x7f-\x9f]"
+)
+"""A character that leaves no mark on paper: blanks, controls, what Unicode calls Default_Ignorable_Code_Point (soft
+hyphens, direction marks, Hangul fillers, variation selectors, the byte order mark), and the empty Braille pattern."""
+LETTER_LIKE = re.compile("[0-9]\ufe0f?\u20e3|\u2139\ufe0f")
+"""Emoji that Unicode writes with a digit or a letter: keycaps, and the sign for information."""
+
+
+def blank(text: str) -> bool:
+    """Whether a text shows nothing: it is empty, or of INVISIBLE characters alone."""
+    return not INVISIBLE.sub("", text)
+
+
+def translatable(text: str) -> bool:
+    """Whether a text has a letter or a digit (Unicode's categories L and N); marks, signs and emoji are none."""
+    bare = INVISIBLE.sub("", LETTER_LIKE.sub("", text))
+    return any(unicodedata.category(character)[0] in "LN" for character in bare)
 
 
 @dataclass
 class Counts:
-    """How many of `n` translations (blank texts are not counted) were degenerate, and how."""
+    """How many of `n` texts (blank ones are not counted) came back unchanged, as they have nothing to translate
+    (`translatable`), and how many of the other translations were degenerate, and how."""
 
     n: int = 0
     empty: int = 0
     copied: int = 0
     truncated: int = 0
     repeated: int = 0
+    unchanged: int = 0
 
     def add(self, kinds: tuple[str, ...]) -> None:
-        """Count one translation and what `degenerate` said of it."""
+        """Count one text's output, and what `degenerate` said of it, or "unchanged"."""
         self.n += 1
         for kind in kinds:
             setattr(self, kind, getattr(self, kind) + 1)

@@ -1,16 +1,22 @@
-"""Translation engines that EasyNMT accepts as `EasyNMT(translator=engine)`: Hugging Face (its own) and CTranslate2.
+"""Translation engines that EasyNMT accepts as `EasyNMT(translator=engine)`: its own AutoModel, as it comes and with
+CTranslate2's search, and CTranslate2. LEGEND says how they differ.
 
-Both read the same M2M100 checkpoint (a shipped name, a folder, or a name of the hub) and generate at most `max_length`
-tokens, language token and end of sentence included; sources are cut at `max_length` too. Apertium has its own module.
+All read the same M2M100 checkpoint (a shipped name, a folder, or a name of the hub). HuggingFace and CTranslate2
+generate at most `max_length` tokens, language token and end of sentence included; sources are cut at `max_length` too.
+Apertium has its own module.
 """
 
+import json
 import re
 import warnings
 from abc import ABC, abstractmethod
 from collections import defaultdict
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 
+from xltlib.devices import device_parts
 from xltlib.errors import InputError
 from xltlib.models import CHECKPOINTS, languages_of
 from xltlib.scales import BUILD
@@ -21,6 +27,28 @@ VERSION = 1
 COMPUTE_TYPES = ("int8", "float32")
 OPTIONS = ("length_penalty", "repetition_penalty", "no_repeat_ngram_size")
 BATCH = 64
+LEGEND = {
+    "src, tgt": "the languages, by their codes",
+    "engine:easynmt-automodel": "EasyNMT's own model class with EasyNMT's own defaults; what ends a search is said in "
+    "the checkpoint's generation_config.json (scale paper)",
+    "engine:easynmt-huggingface": "the same class, but a search ends as soon as it has as many finished outputs as "
+    "beams (early stopping), an output has at least two tokens (the language's and one of text), and text that looks "
+    "like a special token stays text",
+    "engine:easynmt-ctranslate2-float32": "CTranslate2 with the search of easynmt-huggingface, in batches of one "
+    "length, so without padding",
+    "engine:easynmt-ctranslate2-int8": "the same with weights rounded to 8-bit integers (scales smoke and mini)",
+    "engine:easynmt-apertium": "rules, not a model: beam and options mean nothing",
+    "model": "the checkpoint with the hash of its files, its commit on the hub, or Apertium's route and rules",
+    "beam": "beams of the search; 1 is greedy",
+    "split": "none: a text goes to the engine whole (EasyNMT would split it into sentences); composed characters (NFC)",
+    "max": "the most tokens of an output, the language's and the end included (easynmt-automodel: and the decoder's "
+    "start token)",
+    "length_penalty and others": "options of the search, where they are given",
+    "lib": "version of the engine's library (easynmt-automodel: of EasyNMT and transformers)",
+    "v": "version of our method",
+}
+"""What each part of a signature means, and what an engine does that EasyNMT's own defaults do not. Texts without a
+letter or digit reach no engine (`xltlib.degenerate.translatable`)."""
 LANGUAGE_TOKEN = re.compile(r"__[a-z]{2,3}__|madeupword\d+")
 
 
@@ -54,15 +82,28 @@ class Engine(ABC):
         """Translations, in order; EasyNMT calls it."""
 
 
+def checked_length(tokens: int) -> int:
+    """A maximum length in tokens; InputError where nothing but language token and end would fit."""
+    if tokens < 4:
+        raise InputError(f"max_length={tokens}: use at least 4 tokens (language, text, end of sentence)")
+    return tokens
+
+
+def own_max_length(folder: Path) -> int:
+    """The length at which a checkpoint ends its outputs when nobody says another: its generation_config.json's (without
+    such a file, its config.json's), else transformers' 20."""
+    paths = (folder / name for name in ("generation_config.json", "config.json"))
+    path = next(path for path in paths if path.exists())
+    return json.loads(path.read_text(encoding="utf-8")).get("max_length", 20)
+
+
 class CheckpointEngine(Engine):
     """An engine over an M2M100 checkpoint."""
 
     def __init__(self, model: str | Path, max_length: int = 128, revision: str | None = None):
         super().__init__()
-        if max_length < 4:
-            raise InputError(f"max_length={max_length}: use at least 4 tokens (language, text, end of sentence)")
+        self.max_length = checked_length(max_length)
         self.folder, self.model = find_checkpoint(str(model), revision)
-        self.max_length = max_length
         self.known = languages_of(str(model)) if str(model) in CHECKPOINTS else None
         self._sentencepiece = None
 
@@ -90,22 +131,28 @@ class CheckpointEngine(Engine):
         return self._sentencepiece.encode(sentences, out_type=str)
 
 
-class HuggingFace(CheckpointEngine):
-    """EasyNMT's own `models.AutoModel`, with the maximum length said and recorded."""
+class AutoModel(CheckpointEngine):
+    """EasyNMT's own `models.AutoModel` with EasyNMT's own defaults, as scale "paper" runs it.
 
-    name = "huggingface"
-    batch_size = 16
+    What a search may do is what EasyNMT and the checkpoint's generation_config.json say: its maximum length, no early
+    stopping unless the file asks for it, no least number of tokens. Sources are cut where the tokenizer says.
+    """
 
-    def __init__(self, model: str | Path, max_length: int = 128, revision: str | None = None, batch_size: int = 16):
-        super().__init__(model, max_length, revision)
-        self.version, self.batch_size, self._auto = version("transformers"), batch_size, None
+    name = "automodel"
+    search: Mapping = MappingProxyType({})
+    """Arguments of the search besides EasyNMT's."""
 
-    def _load(self):
+    def __init__(self, model: str | Path, revision: str | None = None, batch_size: int = 16):
+        super().__init__(model, revision=revision)
+        self.max_length = own_max_length(self.folder)
+        self.version, self.batch_size = f"{version('easynmt')}-{version('transformers')}", batch_size
+        self._auto = None
+
+    def _load(self, **tokenizer) -> None:
         with warnings.catch_warnings():  # EasyNMT's sources hold invalid escapes, which warn when first compiled
             warnings.simplefilter("ignore")
-            from easynmt.models import AutoModel
-        arguments = {"model_max_length": self.max_length, "split_special_tokens": True}
-        self._auto = AutoModel(str(self.folder), tokenizer_args=arguments)
+            from easynmt import models
+        self._auto = models.AutoModel(str(self.folder), tokenizer_args=tokenizer)
         check_language_tokens(self._auto.tokenizer, self.model)
         self._auto.model.eval()
         generate = self._auto.model.generate
@@ -121,14 +168,28 @@ class HuggingFace(CheckpointEngine):
     ) -> list[str]:
         if self._auto is None:
             self._load()
-        # CTranslate2's ways: + 1 for the decoder's start token, a search ends with `beam` hypotheses, none is empty
-        settings = {"max_length": self.max_length + 1, "early_stopping": True, "min_new_tokens": 2, **options}
-        outputs = self._auto.translate_sentences(sentences, source_lang, target_lang, device, beam_size, **settings)
-        end = self._auto.tokenizer.eos_token_id
+        arguments = {**self.search, **options}
+        outputs = self._auto.translate_sentences(sentences, source_lang, target_lang, device, beam_size, **arguments)
+        end, longest = self._auto.tokenizer.eos_token_id, self._auto.tokenizer.model_max_length - 2
         for sentence, row, ids in zip(sentences, self.pieces(sentences), self._ids.tolist(), strict=True):
-            if end not in ids[1:] or len(row) > self.max_length - 2:
+            if end not in ids[1:] or len(row) > longest:
                 self.cut.add(sentence)
         return outputs
+
+
+class HuggingFace(AutoModel):
+    """EasyNMT's `models.AutoModel` with CTranslate2's search, so that the two can be compared: see LEGEND."""
+
+    name = "huggingface"
+
+    def __init__(self, model: str | Path, max_length: int = 128, revision: str | None = None, batch_size: int = 16):
+        super().__init__(model, revision, batch_size)
+        self.max_length, self.version = checked_length(max_length), version("transformers")
+        # + 1 for the decoder's start token, a search ends with `beam` hypotheses, none is empty
+        self.search = {"max_length": self.max_length + 1, "early_stopping": True, "min_new_tokens": 2}
+
+    def _load(self) -> None:
+        super()._load(model_max_length=self.max_length, split_special_tokens=True)
 
 
 class CTranslate2(CheckpointEngine):
@@ -153,10 +214,12 @@ class CTranslate2(CheckpointEngine):
         if device not in self._translators:
             import ctranslate2
 
+            kind, index = device_parts(device)
             folder = convert(self.folder, self.model, self.compute_type, self.build)
             self._translators[device] = ctranslate2.Translator(
                 str(folder),
-                device=device.split(":")[0],
+                device=kind,
+                device_index=index,
                 compute_type=self.compute_type,
                 intra_threads=1,
                 inter_threads=self.threads,

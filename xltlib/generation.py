@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface, DynamicCache
 
-from xltlib.errors import Diverged
+from xltlib.errors import Diverged, strings
 
 ARCHITECTURES = ("llama", "qwen2")
 """Where the beginning is shared in attention; tested against one-by-one generation."""
@@ -54,7 +54,7 @@ def generate(
 
     Whatever the company of a prompt, its continuation is what it would be alone, up to the rounding of float32.
     """
-    rows = [tokenizer(prompt)["input_ids"] for prompt in prompts]
+    rows = [tokenizer(prompt)["input_ids"] for prompt in strings(prompts, "prompt")]
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     shared = common(rows) if share and len(rows) > 1 else 0
     ends = _ends(tokenizer, stop)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xltlib.corpora.files import folder_fingerprint
 from xltlib.corpora.pair_files import xtreme
-from xltlib.errors import InputError
+from xltlib.errors import InputError, strings
 from xltlib.translation import Translator
 
 TASKS = {"paraphrase": "pawsx", "inference": "xnli"}
@@ -39,6 +39,7 @@ class GivenTranslations:
 
     def translate(self, texts: Sequence[str], source: str, target: str) -> list[str]:
         """Translations in the texts' order; InputError as for `translation.Translator.translate`."""
+        texts = strings(texts)
         path = file_of(self.folder, source, target)
         known = given(path, self.task, source, target) if path else {}
         missing = [text for text in texts if normal(text) not in known]

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from xltlib import evaluation, geometry, grid, tasks, training
-from xltlib.errors import InputError, choice
+from xltlib.errors import InputError, choice, several
 from xltlib.models import Classifier, HeadSettings, bfloat16_pays, fingerprint, load_encoder, load_tokenizer
 from xltlib.musc_training import METHODS, PairData, PairSettings, preset, projector, train_pairs
 from xltlib.records import canonical, naming
@@ -70,7 +70,7 @@ def spec(
     InputError for unknown names and for parts that do not fit together.
     """
     sizes, about, how = musc_scale(at), tasks.task(task), preset(preset_name)
-    targets = list(sizes.targets if targets is None else targets)
+    targets = list(sizes.targets if targets is None else several(targets, "targets"))
     choice(training_set, TRAINING, "training set")
     choice(method, METHODS, "method")
     choice(encoder, ("multilingual", "english"), "encoder")

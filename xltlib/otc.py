@@ -12,7 +12,7 @@ import torch
 
 from xltlib import evaluation, geometry, grid, regimes, training
 from xltlib.corpora import embedded
-from xltlib.errors import InputError, choice
+from xltlib.errors import InputError, choice, several
 from xltlib.languages import OTC_LANGUAGES, language
 from xltlib.losses import OTC_FORMS
 from xltlib.models import Classifier, HeadSettings, bfloat16_pays, fingerprint, load_encoder, load_tokenizer
@@ -62,7 +62,7 @@ def gold_renderings(source: str, target: str) -> dict[str, str]:
 
 def gold_translate(texts: list[str], source: str, target: str) -> list[str]:
     """The ceiling of translation quality: what a plain human translator would write."""
-    return [gold_renderings(source, target)[text] for text in texts]
+    return [gold_renderings(source, target)[text] for text in several(texts, "texts")]
 
 
 @cache
@@ -118,7 +118,7 @@ def spec(
     regimes test on all `languages`. `match`: "none", "rows" (as many rows as zero-shot) or "steps" (as many
     optimisation steps). `learning_rate` and the training set's `size`: None takes the scale's."""
     sizes = scale(at)
-    for code in (source, *languages, *([target] if target else [])):
+    for code in (source, *several(languages, "languages"), *([target] if target else [])):
         language(code)
     source = target if regime == "original" and target else source  # no other language plays a part: one run, one id
     choice(regime, REGIMES, "regime")

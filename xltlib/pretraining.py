@@ -25,7 +25,7 @@ from transformers import BertConfig, BertForMaskedLM, M2M100Config, M2M100ForCon
 from transformers.models.m2m_100.tokenization_m2m_100 import FAIRSEQ_LANGUAGE_CODES
 
 from xltlib.corpora.pretraining_texts import GENERATIONS, Reviews, ReviewsAndStatements
-from xltlib.errors import finite
+from xltlib.errors import finite, strings
 
 M2M_CODES = FAIRSEQ_LANGUAGE_CODES["m2m100"]
 VOCABULARY = 6000
@@ -376,7 +376,7 @@ def hard_tlm_row(a: list[int], b: list[int], rng: random.Random) -> tuple[list[i
 @torch.no_grad()
 def embed(model, tokenizer, texts: list[str], batch: int = 100) -> torch.Tensor:
     """Mean-pooled last hidden states, L2-normalised, (len(texts), width)."""
-    out = []
+    out, texts = [], strings(texts)
     for i in range(0, len(texts), batch):
         rows = tokenizer(
             texts[i : i + batch], padding=True, truncation=True, return_tensors="pt", return_token_type_ids=False

@@ -148,6 +148,8 @@ def _line(row: LedgerRow, known: pd.DataFrame, printed: pd.DataFrame) -> dict:
 
 
 def _verdict_of(row: LedgerRow) -> Verdict:
+    if any(part.effect is None for part in row.parts):
+        return Verdict.NOT_RUN
     if row.parts:
         return verdict_of_parts(part.verdict(row.unit) for part in row.parts)
     return verdict(row.effect, row.direction, row.unit)

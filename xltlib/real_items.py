@@ -116,11 +116,13 @@ def same_letters(text: str) -> str:
 
 def documents(place: Path, sentences: int) -> list[str]:
     """The document of each sentence of a PUD treebank, from the sentence's id. InputError: not an id a sentence."""
-    path = next(iter(sorted(place.glob("*ud-test.conllu"))))
-    found = [PUD_ID.fullmatch(line) for line in read_lines(path, token_files.UD_REMEDY)]
+    paths = token_files.treebank_files(place, "test")
+    found = [PUD_ID.fullmatch(line) for path in paths for line in read_lines(path, token_files.UD_REMEDY)]
     ids = [match[1] for match in found if match]
     if len(ids) != sentences:
-        raise InputError(f"{path}: {len(ids)} ids as n01001011 for {sentences} sentences; take the file as released")
+        raise InputError(
+            f"{paths[0]}: {len(ids)} ids as n01001011 for {sentences} sentences; take the file as released"
+        )
     return ids
 
 

@@ -30,7 +30,7 @@ from torch.nn.functional import cross_entropy
 from xltlib import classical, objective_runs, probing, scratch
 from xltlib.corpora import review_files, token_files
 from xltlib.downstream import CUT, WordItem
-from xltlib.errors import InputError, choice
+from xltlib.errors import InputError, choice, several
 from xltlib.objective_runs import Encoding
 from xltlib.probing import ProbeSettings
 from xltlib.real_items import (
@@ -92,7 +92,7 @@ def specs(
 ) -> list[RunSpec]:
     """The runs, seed by seed; `seeds` at most. `folder`: where the files are, see `real_items.locate`."""
     found = []
-    for name in data:
+    for name in several(data, "data"):
         task = "sentiment" if choice(name, LANGUAGE, "data set") == REVIEWS else "pos"
         corpus, shared = fingerprint(name, locate(name, folder)), {"data": name, "most": MOST}
         shared |= {"fit": asdict(fit or FITS[task])} | ({"tfidf": classical.SETTINGS} if name == REVIEWS else {})

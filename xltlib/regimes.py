@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from xltlib.errors import InputError
+from xltlib.errors import InputError, several
 from xltlib.training import Group, Row
 
 Translate = Callable[[list[str], str, str], list[str]]
@@ -57,7 +57,7 @@ def with_translations(data: Labelled, targets: Sequence[str], translate: Transla
     if ratio not in RATIOS:
         raise InputError(f"unknown ratio {ratio!r}: use one of {', '.join(RATIOS)}")
     first, count = (int(part) for part in ratio.split(":"))
-    if len(targets) < count:
+    if len(several(targets, "targets")) < count:
         raise InputError(f"ratio {ratio} needs {count} target languages, there are {len(targets)}")
     starts = range(0, len(data) - first + 1, first)
     turn = dict(zip(starts, turns([data.labels[i] for i in starts]), strict=True))

@@ -64,7 +64,7 @@ PAPER = Scale(
     name="paper",
     corpus="marc",
     encoder="distilbert-base-multilingual-cased@45c032ab32cc946ad88a166f7cb282f58c753c2e",
-    engine="huggingface",
+    engine="easynmt",
     translator="facebook/m2m100_418M@55c2e61bbf05dfb8d7abccdc3fae6fc8512fd636",
     compute_type="float32",
     beam=5,
@@ -128,7 +128,7 @@ MUSC_SMOKE = MuscScale(**{
 })  # fmt: skip
 MUSC_PAPER = MuscScale(
     name="paper", encoder="bert-base-multilingual-cased@3f076fdb1ab68d5b2880cb87a0886f315b8146f8",
-    english_encoder="bert-base-cased@cd5ef92a9fb2f889e972770a36d4ed042daf221e", engine="huggingface",
+    english_encoder="bert-base-cased@cd5ef92a9fb2f889e972770a36d4ed042daf221e", engine="easynmt",
     translator="facebook/m2m100_418M@55c2e61bbf05dfb8d7abccdc3fae6fc8512fd636", compute_type="float32", beam=5,
     sizes=(1000, 2000, 5000, 10000), train_size=10000, live_size=10000, validation_size=None, test_size=None,
     epochs=None, batch=32, learning_rate=3e-5, pooling="cls", frozen_layers=0, segments=True,

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from xltlib.errors import strings
 from xltlib.models import Classifier, HeadSettings
 from xltlib.training import Row, Settings, as_data, encode, predict, train
 
@@ -47,7 +48,7 @@ def fit_tokenizer(texts: Sequence[str], size: Size = SIZE):
     trainer = trainers.BpeTrainer(
         vocab_size=size.vocabulary, min_frequency=2, special_tokens=SPECIAL, show_progress=False
     )
-    tokenizer.train_from_iterator(sorted(texts), trainer)
+    tokenizer.train_from_iterator(sorted(strings(texts)), trainer)
     ends = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
     names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True))

@@ -137,7 +137,7 @@ def external(at: str):
     """Another translator: EasyNMT with a checkpoint that was trained on parallel text of this kind."""
     from xltlib import translation
 
-    engine, kind = ("huggingface", "float32") if at == "paper" else ("ctranslate2", "int8")
+    engine, kind = ("easynmt", "float32") if at == "paper" else ("ctranslate2", "int8")
     return translation.translator(engine, model=self_scale(at).external, beam=5, compute_type=kind)
 
 

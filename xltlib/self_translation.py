@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from xltlib.errors import InputError
+from xltlib.degenerate import translatable
+from xltlib.errors import InputError, strings
 from xltlib.generation import generate
 from xltlib.languages import language as language_of
 from xltlib.memory import Translation, TranslationMemory, key
@@ -119,8 +120,10 @@ class SelfTranslator:
         return signature_of(self.language, self.name, len(self.samples), repr(self.samples), str(self.max_tokens))
 
     def outputs(self, texts: Sequence[str], progress: bool = True) -> list[str]:
-        """The raw continuations of the texts, in order, each different text generated once."""
-        wanted = sorted(set(texts), key=lambda text: (len(text), text))
+        """The raw continuations of the texts, in order, each different text generated once; a text without a letter or
+        digit is its own translation, and the model is not asked."""
+        texts = strings(texts)
+        wanted = sorted({text for text in texts if translatable(text)}, key=lambda text: (len(text), text))
         keys = {text: key(self.signature(), SOURCE, self.language, 1, {}, text) for text in wanted}
         stored = self.memory.get(keys.values()) if self.memory else {}
         found = {text: stored[keys[text]].text for text in wanted if keys[text] in stored}
@@ -134,11 +137,12 @@ class SelfTranslator:
                 if self.memory:
                     self.memory.put({keys[text]: Translation(found[text]) for text in chunk})
                 bar.update(len(chunk))
-        return [found[text] for text in texts]
+        return [found.get(text, text + TICK) for text in texts]
 
     def translate(self, texts: Sequence[str]) -> Translated:
         """Translations that pass the filters, None for the others, and why those are lost. A text with a backtick is
         lost before it is tried ("backtick")."""
+        texts = strings(texts)
         clean = [text for text in texts if TICK not in text]
         outputs = dict(zip(clean, self.outputs(clean), strict=True))
         lost: Counter[str] = Counter()

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from xltlib import mixed
-from xltlib.errors import InputError
+from xltlib.errors import InputError, several
 from xltlib.mixed_design import design
 
 
@@ -311,7 +311,7 @@ def seeds_needed(effect: float, sd: float, power: float = 0.8, alpha: float = 0.
 
 def majority_baseline(labels: Iterable[Hashable]) -> float:
     """Accuracy (= micro-F1) of always answering the most frequent label."""
-    counts = Counter(labels)
+    counts = Counter(several(labels, "labels"))
     if not counts:
         raise InputError("majority_baseline: no labels given")
     return max(counts.values()) / counts.total()

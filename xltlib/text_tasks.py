@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from xltlib.corpora import problems, questions, statement_tasks
-from xltlib.errors import InputError, choice
+from xltlib.errors import InputError, choice, several
 from xltlib.self_translation import SHOTS
 
 RELATIONS = ("Entailment", "Neutral", "Contradiction")
@@ -116,7 +116,7 @@ def items(task: str, code: str, split: str, size: int | None = None, at: str = "
 
 def joined(sentences: Sequence[str], code: str) -> str:
     """Sentences as one text: a blank between them, but in languages that write none."""
-    return ("" if code in ("zh", "ja") else " ").join(sentences)
+    return ("" if code in ("zh", "ja") else " ").join(several(sentences, "sentences"))
 
 
 # Answers --------------------------------------------------------------------------------------------------------------

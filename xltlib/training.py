@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from xltlib.errors import Diverged, InputError, finite
+from xltlib.errors import Diverged, InputError, finite, several, strings
 from xltlib.evaluation import finite_rows
 from xltlib.losses import combine, otc_loss, supcon_loss
 from xltlib.models import Classifier
@@ -97,7 +97,8 @@ def encode(
     """
     settings = f"{model.settings.frozen_layers}{' bfloat16' if model.settings.bfloat16 else ''}"
     settings += "" if model.settings.separator is None else f" separator {model.settings.separator}"
-    flat = [text if isinstance(text, str) else "\x1e".join(text) for text in texts]
+    pairs = (text if isinstance(text, str) else "\x1e".join(text) for text in several(texts, "texts"))
+    flat = strings(pairs)
     key = sha256("\x1f".join([name, settings, str(limit), *flat]).encode()).hexdigest()[:24]
     path = cache / f"{key}.safetensors" if cache else None
     if path and (stored := _stored(path)):

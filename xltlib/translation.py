@@ -13,45 +13,64 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from xltlib.degenerate import Counts, degenerate
-from xltlib.engines import OPTIONS, VERSION, CTranslate2, Engine, HuggingFace
-from xltlib.errors import InputError
+from xltlib.degenerate import Counts, blank, degenerate, translatable
+from xltlib.devices import device_parts
+from xltlib.engines import LEGEND, OPTIONS, VERSION, AutoModel, CTranslate2, Engine, HuggingFace
+from xltlib.errors import InputError, choice, strings
 from xltlib.languages import language
 from xltlib.memory import Translation, TranslationMemory, key
 from xltlib.scales import BUILD
 from xltlib.translation_models import file_name
 
-__all__ = ["Counts", "Translator", "bleu", "check_canary", "degenerate", "translator", "write_canary"]
+__all__ = [
+    "COMPARABLE",
+    "LEGEND",
+    "Counts",
+    "Translator",
+    "bleu",
+    "check_canary",
+    "degenerate",
+    "translator",
+    "write_canary",
+]
 
-ENGINES = ("ctranslate2", "huggingface", "apertium")
+ENGINES = ("ctranslate2", "huggingface", "easynmt", "apertium")
 CHUNK = 512
+LONGEST = 128
+"""Tokens of an output, where nobody says another number."""
 
 
 def translator(
     name: str = "ctranslate2", model: str | Path = "mini-m2m", *, beam: int = 5, compute_type: str = "int8",
-    max_length: int = 128, memory: Path | None = BUILD / "memory", threads: int = 1, batch_size: int = 16,
+    max_length: int | None = None, memory: Path | None = BUILD / "memory", threads: int = 1, batch_size: int = 16,
     revision: str | None = None, device: str = "cpu", **options,
 ) -> "Translator":  # fmt: skip
     """A translator: an engine's name, and a checkpoint (a shipped name, a folder, or owner/name of the hub, pinned).
 
-    Lengths are in tokens. `compute_type` and `threads` are CTranslate2's, `batch_size` Hugging Face's; `memory=None`
-    keeps none. `options` are length_penalty, repetition_penalty, no_repeat_ngram_size. Nothing is loaded before the
-    first new sentence.
-    InputError for an unknown engine, option, model, or a hub out of reach.
+    The engine "easynmt" is EasyNMT with its own defaults; `LEGEND` says what "huggingface" and "ctranslate2" do
+    otherwise. Lengths are in tokens; None is LONGEST, for "easynmt" what the checkpoint says. `compute_type` and
+    `threads` are CTranslate2's, `batch_size` the other two's; `memory=None` keeps none. `device`: cpu, cuda or cuda:1.
+    `options` are length_penalty, repetition_penalty, no_repeat_ngram_size. Nothing is loaded before the first new
+    sentence.
+    InputError for an unknown engine, option, model or device, a length for "easynmt", or a hub out of reach.
     """
     unknown = [option for option in options if option not in OPTIONS]
     if unknown:
         raise InputError(f"unknown translation option {unknown[0]!r}: use one of {', '.join(OPTIONS)}")
+    choice(name, ENGINES, "translation engine")
+    longest = LONGEST if max_length is None else max_length
     if name == "ctranslate2":
-        engine: Engine = CTranslate2(model, max_length, revision, compute_type, threads)
+        engine: Engine = CTranslate2(model, longest, revision, compute_type, threads)
     elif name == "huggingface":
-        engine = HuggingFace(model, max_length, revision, batch_size)
-    elif name == "apertium":
+        engine = HuggingFace(model, longest, revision, batch_size)
+    elif name == "easynmt":
+        if max_length is not None:
+            raise InputError(f"max_length={max_length}: easynmt takes the checkpoint's own; leave it out")
+        engine = AutoModel(model, revision, batch_size)
+    else:
         from xltlib.apertium import Apertium
 
         engine, beam, options = Apertium(), 1, {}
-    else:
-        raise InputError(f"unknown translation engine {name!r}: use one of {', '.join(ENGINES)}")
     return Translator(engine, beam=beam, options=options, memory=memory, device=device)
 
 
@@ -78,11 +97,12 @@ class Translator:
         if beam < 1:
             raise InputError(f"beam={beam}: use 1 (greedy) or more")
         self.engine, self.beam, self.options, self.memory = engine, beam, dict(options or {}), memory
-        self.device, self.chunk, self._easynmt = device, chunk, None
+        device_parts(device)
+        self.device, self.chunk, self._easynmt = str(device), chunk, None
         self.counts: dict[tuple[str, str], Counts] = {}
 
     def signature(self, source: str, target: str) -> str:
-        """What made a translation, in one line that travels with it."""
+        """What made a translation, in one line that travels with it; LEGEND says what its parts mean."""
         parts = {"src": source, "tgt": target, "engine": f"easynmt-{self.engine.name}"}
         parts |= {"model": self.engine.model_for(source, target), "beam": self.beam, "split": "none"}
         if hasattr(self.engine, "max_length"):
@@ -95,21 +115,26 @@ class Translator:
         return self.engine.fingerprint(source, target)
 
     def translate(self, texts: Sequence[str], source: str, target: str) -> list[str]:
-        """Translations in the texts' order; a blank text gives "", the same language gives the texts themselves.
+        """Translations in the texts' order; a blank text gives "", one without a letter or digit and the same language
+        give the texts themselves. Neither reaches the engine.
 
-        InputError for a language that the engine does not know and for a text that is no string.
+        InputError for a language that the engine does not know and for a text that is no string or half a character.
         """
-        texts = _strings(texts)
+        texts = strings(texts)
         if source == target:
             return texts
         self.engine.check(source, target)
-        texts = [unicodedata.normalize("NFC", text) for text in texts]
-        found = self._translations({text for text in texts if text.strip()}, source, target)
+        normal = {text: unicodedata.normalize("NFC", text) for text in texts if translatable(text)}
+        found = self._translations(set(normal.values()), source, target)
         counts = self.counts.setdefault((source, target), Counts())
+        outputs = []
         for text in texts:
-            if text.strip():
-                counts.add(found[text].kinds)
-        return [found[text].text if text.strip() else "" for text in texts]
+            own = Translation("" if blank(text) else text, ("unchanged",))
+            output = found[normal[text]] if text in normal else own
+            outputs.append(output.text)
+            if not blank(text):
+                counts.add(output.kinds)
+        return outputs
 
     def _translations(self, texts: set[str], source: str, target: str) -> dict[str, Translation]:
         """From the memory, or new ones, chunk by chunk; each chunk is stored before the next."""
@@ -135,7 +160,7 @@ class Translator:
         return found
 
     def fresh(self, texts: list[str], source: str, target: str) -> dict[str, Translation]:
-        """Different, non-blank NFC texts through EasyNMT and the engine, past the memory."""
+        """Different, translatable NFC texts through EasyNMT and the engine, past the memory."""
         if self._easynmt is None:
             self._easynmt = _easynmt(_Checked(self.engine), self.device)
         self.engine.cut.clear()
@@ -152,16 +177,6 @@ def _easynmt(engine, device: str):
         warnings.simplefilter("ignore")
         from easynmt import EasyNMT
     return EasyNMT(translator=engine, device=device)
-
-
-def _strings(texts: Sequence[str]) -> list[str]:
-    if isinstance(texts, str):
-        raise InputError("texts must be a list of strings, not one string: put it in a list")
-    texts = list(texts)
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise InputError(f"text {i} is {text!r}, no string: fill or drop missing values before translating")
-    return texts
 
 
 def write_canary(path: Path, translator: Translator, texts: Iterable[tuple[str, str, str]]) -> None:
@@ -196,13 +211,41 @@ def check_canary(path: Path, translator: Translator) -> list[str]:
     return lines
 
 
-def bleu(outputs: Sequence[str], references: Sequence[str], target: str) -> tuple[float, str]:
-    """(corpus BLEU, 0-100, and its signature) by sacreBLEU (Post 2018) with the tokenizer of the target language."""
+COMPARABLE = "char"
+"""The tokenizer of BLEU that is the same in all languages: every character but blanks is a token. It needs no download,
+and the numbers are on another scale than those over words: compare within one tokenizer only."""
+TOKENIZERS = ("13a", "zh", "ja-mecab", "char", "flores101", "flores200")
+
+
+def bleu(
+    outputs: Sequence[str], references: Sequence[str], target: str, *, tokenize: str | None = None
+) -> tuple[float, str]:
+    """(corpus BLEU, 0-100, and its signature) by sacreBLEU (Post 2018) with the tokenizer of the target language.
+
+    The languages' own tokenizers count words in most languages and characters in Korean and Thai: scores of two target
+    languages cannot be compared. `tokenize=COMPARABLE` counts characters in all. "flores101" (spBLEU, Goyal et al.
+    2022) counts subwords of one model for all; sacreBLEU downloads that model once, so it is taken only where it lies
+    in its folder already. InputError when it does not, for one string in place of several, and for unequal numbers.
+    """
     from sacrebleu.metrics import BLEU
 
+    outputs, references = strings(outputs, "output"), strings(references, "reference")
     if len(outputs) != len(references) or not outputs:
         found = f"{len(outputs)} outputs, {len(references)} references"
         raise InputError(f"BLEU needs as many references as outputs, at least one: {found}")
-    metric = BLEU(tokenize=language(target).bleu_tokenizer)
-    score = metric.corpus_score(list(outputs), [list(references)])
+    name = language(target).bleu_tokenizer if tokenize is None else choice(tokenize, TOKENIZERS, "tokenizer of BLEU")
+    _at_hand(name)
+    metric = BLEU(tokenize=name)
+    score = metric.corpus_score(outputs, [references])
     return score.score, str(metric.get_signature())
+
+
+def _at_hand(name: str) -> None:
+    """InputError when sacreBLEU would download this tokenizer's model."""
+    from sacrebleu.tokenizers.tokenizer_spm import SPM_MODELS
+    from sacrebleu.utils import SACREBLEU_DIR
+
+    if name in SPM_MODELS:
+        path = Path(SACREBLEU_DIR) / "models" / Path(SPM_MODELS[name]["url"]).name
+        if not path.exists():
+            raise InputError(f"{path}: no such model; download {SPM_MODELS[name]['url']}, or use {COMPARABLE!r}")

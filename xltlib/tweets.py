@@ -26,7 +26,7 @@ from xltlib import classical, evaluation
 from xltlib.comparison import comparisons
 from xltlib.corpora import fetch, files
 from xltlib.corpora.guards import Example, duplicates, same_text
-from xltlib.errors import InputError, choice
+from xltlib.errors import InputError, choice, several
 from xltlib.records import naming, write_whole
 from xltlib.store import REFERENCE, Record, Result, RunSpec, Store
 
@@ -82,8 +82,8 @@ def specs(
     return [
         RunSpec(EXPERIMENT, method, VERSION, corpus, CHECKPOINT, seed, shared | translation(method, target, engine))
         for seed in range(seeds)
-        for target in (choice(t, TARGETS, "target language") for t in targets)
-        for method in methods
+        for target in (choice(t, TARGETS, "target language") for t in several(targets, "targets"))
+        for method in several(methods, "methods")
     ]
 
 

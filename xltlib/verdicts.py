@@ -52,8 +52,8 @@ def verdict_of_parts(parts: Iterable[Decided]) -> Verdict:
     """The verdict on a claim of several parts that must all hold, among them "better than each rival" ("the best of
     several"): one effect a part or rival, each by the unit of the claim (seed, pretraining seed).
 
-    Reproduced when every part is; not reproduced when one part is not; not run when a part was not run; else
-    inconclusive. A claim none of whose parts can be checked cannot be checked. Do not average the parts, nor take the
+    Reproduced when every part is; not reproduced when one part is not; else inconclusive. A claim none of whose parts
+    was run, or can be checked, is not run, or cannot be checked. Do not average the parts, nor take the
     best rival in each cell, before: an open part would hide a refuted one, and the best of several noisy scores lies
     above them all.
     InputError for no part or no such verdict.
@@ -63,8 +63,6 @@ def verdict_of_parts(parts: Iterable[Decided]) -> Verdict:
         raise InputError("verdict_of_parts: a claim has one part or more, got none")
     if Verdict.NOT_REPRODUCED in found:
         return Verdict.NOT_REPRODUCED
-    if Verdict.NOT_RUN in found:
-        return Verdict.NOT_RUN
     return found[0] if len(set(found)) == 1 else Verdict.INCONCLUSIVE
 
 

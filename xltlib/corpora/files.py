@@ -17,9 +17,10 @@ from xltlib.corpora.guards import (
     read_lines,
     read_text,
     same_length,
+    whole,
     whole_number,
 )
-from xltlib.errors import InputError
+from xltlib.errors import HALF, InputError, several
 
 UMSAB = {"en": "english", "es": "spanish", "fr": "french"}
 UMSAB_CLASSES = ("negative", "neutral", "positive")
@@ -37,7 +38,8 @@ def umsab(folder: Path, language: str, split: str) -> list[Example]:
     """Tweets of the Unified Multilingual Sentiment Analysis Benchmark (Barbieri et al. 2022, section 4).
 
     `folder` holds english/, spanish/, french/ with {train,val,test}_{text,labels}.txt, one tweet or class number (0
-    negative, 1 neutral, 2 positive) a line. The English files hold literal escapes (\\u2019), which are decoded.
+    negative, 1 neutral, 2 positive) a line. The English files hold literal escapes (\\u2019), which are decoded;
+    half of a surrogate pair is read as U+FFFD and counted on stderr.
     """
     place = Path(folder) / _choice(language, UMSAB, "language of UMSAB here")
     part = _choice(split, UMSAB_SPLITS, "split")
@@ -46,7 +48,8 @@ def umsab(folder: Path, language: str, split: str) -> list[Example]:
     texts, labels = read_lines(text_path, remedy), read_lines(label_path, remedy)
     same_length(texts, labels, text_path, label_path)
     classes = [whole_number(v, len(UMSAB_CLASSES), label_path, row) for row, v in enumerate(labels, 1)]
-    found = [Example(unescape(t).strip(), label, language) for t, label in zip(texts, classes, strict=True)]
+    decoded = whole(((row, _decoded(text)) for row, text in enumerate(texts, 1)), text_path)
+    found = [Example(t.strip(), label, language) for (_, t), label in zip(decoded, classes, strict=True)]
     check(found, text_path, test=part == "test")
     balanced(found, len(UMSAB_CLASSES), label_path)
     return found
@@ -94,32 +97,41 @@ def corpus_name(name: str, hashes: Sequence[str]) -> str:
 
 
 def unescape(text: str) -> str:
-    """Decode literal \\uXXXX escapes, surrogate pairs included; every other backslash stays."""
+    """Decode literal \\uXXXX escapes, surrogate pairs included, half a pair as U+FFFD; every other backslash stays."""
+    return HALF.sub("\ufffd", _decoded(text))
+
+
+def _decoded(text: str) -> str:
     if "\\u" not in text:
         return text
     decoded = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), text)
-    return decoded.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return decoded.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 def marc(folder: Path, language: str, split: str, *, title: bool = False) -> list[Example]:
     """Reviews of the Multilingual Amazon Reviews Corpus (Keung et al. 2020), from a local folder in upstream's form.
 
     dataset_<language>_{train,dev,test}.json: one JSON object a line with MARC_FIELDS. The text is the body, with
-    `title` the title, a line feed and the body; the class is the number of stars less one.
+    `title` the title, a line feed and the body; the class is the number of stars less one. Half of a surrogate pair is
+    read as U+FFFD and counted on stderr.
     """
     part = _choice(split, MARC_SPLITS, "split")
     _choice(language, dict.fromkeys(MARC_LANGUAGES, ""), "language of MARC")
     path = Path(folder) / f"dataset_{language}_{part}.json"
     remedy = "MARC is withdrawn: give the folder of a copy that you may use (XLT_DATA or folder=), or a copy on the hub"
-    examples = [_review(line, language, title, path, row) for row, line in enumerate(read_lines(path, remedy), 1)]
+    reviews = whole(((row, _parsed(line, path, row)) for row, line in enumerate(read_lines(path, remedy), 1)), path)
+    examples = [_review(review, language, title, path, row) for row, review in reviews]
     return check(examples, path, test=part == "test")
 
 
-def _review(line: str, language: str, title: bool, path: Path, row: int) -> Example:
+def _parsed(line: str, path: Path, row: int) -> object:
     try:
-        review = json.loads(line)
-    except ValueError as error:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}, row {row}: not a JSON object ({error}); one review a line is wanted") from None
+
+
+def _review(review: object, language: str, title: bool, path: Path, row: int) -> Example:
     missing = [name for name in MARC_FIELDS if not isinstance(review, dict) or name not in review]
     if missing:
         raise InputError(f"{path}, row {row}: no field {missing[0]}; upstream's rows have {', '.join(MARC_FIELDS)}")
@@ -151,13 +163,14 @@ def csv(
     `labels`: the classes' names in the order of their numbers; without it the column holds class numbers from 0.
     `row` in messages counts records, the header as row 1.
     """
+    names = labels if labels is None else tuple(several(labels, "labels"))
     rows = _records(Path(path))
     header = rows[0]
     for column in (text, label):
         if column not in header:
             raise InputError(f"{path}, row 1: no column {column!r}; there are: {', '.join(header)}; name the right one")
     where = header.index(text), header.index(label)
-    found = [_example(cells, where, len(header), language, labels, path, row) for row, cells in enumerate(rows[1:], 2)]
+    found = [_example(cells, where, len(header), language, names, path, row) for row, cells in enumerate(rows[1:], 2)]
     return check(found, path, test=test, first_row=2)
 
 

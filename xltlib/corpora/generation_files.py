@@ -1,7 +1,7 @@
 """Readers of problems and questions in their upstream's own format: GSM8K, MGSM, SQuAD v1.1 and XQuAD.
 
-Their answers are texts, not classes. Rows that cannot be used are left out and counted (`guards.Kept`). None needs a
-network.
+Their answers are texts, not classes. Rows that cannot be used are left out and counted (`guards.Kept`); half of a
+surrogate pair is read as U+FFFD and counted (`guards.whole`). None needs a network.
 """
 
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xltlib.corpora.guards import Kept, read_lines, read_text, sift
+from xltlib.corpora.guards import Kept, read_lines, read_text, sift, whole
 from xltlib.errors import InputError, choice
 
 GSM8K_SPLITS = ("train", "test")
@@ -70,8 +70,9 @@ def gsm8k(folder: Path, split: str) -> Kept:
     """
     part = choice(split, GSM8K_SPLITS, "split of GSM8K")
     path = Path(folder) / "grade_school_math" / "data" / f"{part}.jsonl"
-    lines = read_lines(path, GSM8K_REMEDY)
-    return _some(sift([(row, _solved(line, f"{path}, row {row}")) for row, line in enumerate(lines, 1)], path), path)
+    lines = enumerate(read_lines(path, GSM8K_REMEDY), 1)
+    rows = whole(((row, _json(line, f"{path}, row {row}", GSM8K_REMEDY)) for row, line in lines), path)
+    return _some(sift([(row, _solved(value, f"{path}, row {row}")) for row, value in rows], path), path)
 
 
 def mgsm(folder: Path, language: str, split: str) -> Kept:
@@ -102,7 +103,7 @@ def squad(path: Path, language: str = "en") -> Kept:
     text = read_text(path, SQUAD_REMEDY)
     if not text.strip():
         raise InputError(f"{path}: the file is empty; {SQUAD_REMEDY}")
-    content = _json(text, str(path), SQUAD_REMEDY)
+    ((_, content),) = whole([("", _json(text, str(path), SQUAD_REMEDY))], path)
     if (version := _field(content, "version", str, str(path), SQUAD_REMEDY)) != SQUAD_VERSION:
         raise InputError(f"{path}: version {version!r}, not {SQUAD_VERSION!r}; {SQUAD_REMEDY}")
     read = []
@@ -124,9 +125,8 @@ def xquad(folder: Path, language: str) -> Kept:
     return squad(Path(folder) / f"xquad.{language}.json", language)
 
 
-def _solved(line: str, where: str) -> MathProblem | str:
-    """The problem in a line of GSM8K, or why it is left out."""
-    row = _json(line, where, GSM8K_REMEDY)
+def _solved(row: object, where: str) -> MathProblem | str:
+    """The problem in a row of GSM8K, or why it is left out."""
     question, worked = (_field(row, name, str, where, GSM8K_REMEDY).strip() for name in ("question", "answer"))
     if not question:
         raise InputError(f"{where}: the question is empty; fill it in or remove the row")

@@ -2,6 +2,10 @@
 
 A guard raises InputError in one line that names the file, the row (counted from 1, a header included) and the remedy.
 Most of them exist because such files are in use: placeholder test labels, shifted label files, re-encoded text.
+
+No reader returns half of a surrogate pair, half of an emoji, which nothing can write in UTF-8. An escape that is such a
+half (JSON's and UMSAB's \\ud83d) is read as U+FFFD, the replacement character, and counted (`whole`); bytes that are
+one are not UTF-8 and are refused with their row (`read_text`).
 """
 
 import sys
@@ -9,8 +13,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from xltlib.errors import InputError
+from xltlib.errors import HALF, InputError
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,30 @@ def sift(read: Sequence[tuple[int | str, object]], path: Path) -> Kept:
         counts = ", ".join(f"{count} with {reason}" for reason, count in reasons.items())
         print(f"{path}: {reasons.total()} of {len(read)} rows left out: {counts}; first row {first}", file=sys.stderr)
     return Kept((found for _, found in read if not isinstance(found, str)), reasons)
+
+
+def whole(read: Iterable[tuple[int | str, Any]], path: Path) -> list[tuple[int | str, Any]]:
+    """(row, text or JSON value), with U+FFFD for each half of a surrogate pair; one line on stderr counts the texts
+    that have some. A JSON value is changed in place; the row "" stands for a file that is one value."""
+    places: list[str] = []
+    found = [(row, _mended(value, str(row), places)) for row, value in read]
+    if places:
+        what = "half of a character (of a surrogate pair), read as U+FFFD"
+        print(f"{path}: {len(places)} texts with {what}; first row {places[0]}", file=sys.stderr)
+    return found
+
+
+def _mended(value: Any, place: str, places: list[str]) -> Any:
+    if isinstance(value, str) and HALF.search(value):
+        places.append(place)
+        return HALF.sub("\ufffd", value)
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            value[name] = _mended(inner, f"{place}.{name}".lstrip("."), places)
+    if isinstance(value, list):
+        for i, inner in enumerate(value):
+            value[i] = _mended(inner, f"{place}[{i}]", places)
+    return value
 
 
 def read_text(path: Path, remedy: str = "check the path") -> str:

@@ -108,6 +108,9 @@ def _load(file: str, cache: Path | None):
     except Exception as error:  # the library raises a dozen kinds
         cause = " ".join(str(error.__cause__ or error).split())[:200]
         problem = f"{type(error).__name__}: {cause}"
+        if "surrogate" in cause:  # the library reads blocks, so the row that it names is no row of the file
+            remedy = r"put \ufffd in the place of escapes such as \ud83d that stand without their other half"
+            raise InputError(f"{file}: a text holds half of a character ({problem}); {remedy}") from None
         raise InputError(f"{file}: cannot be loaded ({problem}); check name and revision") from None
 
 

@@ -1,10 +1,11 @@
-"""Readers of sentences with a tag for each word, in their upstream's own format: UD, MultiCoNER v1 and AQMAR.
+"""Readers of sentences with a tag for each word, in their upstream's own format: UD, MultiCoNER and AQMAR.
 
 Sentences that cannot be used are left out and counted (`guards.Kept`; the row named is their first). None needs a
 network.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,10 @@ MULTICONER_COLUMNS = 4
 SPAN = re.compile(r"([1-9][0-9]{0,5})-([1-9][0-9]{0,5})")
 """The id of a multiword token: 3-4."""
 EMPTY_NODE = re.compile(r"[0-9]+\.[1-9][0-9]*")
-TREEBANK_FILE = re.compile(r"([a-z]{2,3})_[^/]*ud-[a-z]+\.conllu")
-MULTICONER_TAG = re.compile(r"(O)|([BI])-[A-Za-z]+")
+TREEBANK_FILE = re.compile(r"((?:([a-z]{2,3})_)?(?:.*-)?ud-(?:train|dev|test))(?:-([A-Za-z0-9-]+))?\.conllu")
+"""Treebank and split, language, and the part of a split that comes in several files, as a-1 in de_hdt-ud-train-a-1."""
+MULTICONER_TAG = re.compile(r"(O)|([BI])-[A-Za-z]\S*")
+"""Of the type only the shape is checked: v1 has six, v2 over thirty, one of them Medication/Vaccine."""
 AQMAR_LABEL = re.compile(r"(O)+|([BI])-+(?:PER|LOC|ORG|MIS)S*[-`0-9]*")
 BLANKS = re.compile(r"[ \t]+")
 
@@ -38,7 +41,7 @@ LABEL_REASON = "a label that is not clearly B, I or O"
 
 UD_REMEDY = "give a .conllu file of a treebank of universaldependencies.org"
 TREEBANK_REMEDY = "give the unpacked folder of one treebank, as UD_Spanish-GSD, and a split that it has"
-MULTICONER_REMEDY = "give a .conll file of MultiCoNER v1 (2022), as EN-English/en_dev.conll"
+MULTICONER_REMEDY = "give a .conll file of MultiCoNER v1 (2022) or v2 (2023), as EN-English/en_dev.conll"
 AQMAR_REMEDY = "give an article of AQMAR_Arabic_NER_corpus-1.0.zip, as Damascus.txt"
 
 Line = tuple[int, str]
@@ -69,30 +72,53 @@ def conllu(path: Path, language: str) -> Kept:
 
 
 def treebank(folder: Path, split: str) -> Kept:
-    """Sentences of the file in a UD treebank's folder whose name ends in ud-{train,dev,test}.conllu.
+    """Sentences of a split of a UD treebank, from its folder: train, validation (dev) or test.
 
-    The split is train, validation (dev) or test; the language is what the file's name begins with (es_gsd-ud-dev).
-    InputError: unknown split, there is no such file (the PUD treebanks have a test split only) or more than one, its
-    name begins with no language, and as for `conllu`.
+    The language is what the files' names begin with (es_gsd-ud-dev). InputError: as for `treebank_files` and `conllu`,
+    and where a name begins with no language.
     """
-    ending = f"ud-{UD_SPLITS[choice(split, UD_SPLITS, 'split')]}.conllu"
-    paths = sorted(Path(folder).glob(f"*{ending}"))
-    if len(paths) != 1:
-        there = ", ".join(sorted(path.name for path in Path(folder).glob("*.conllu"))) or "no *.conllu"
-        raise InputError(f"{folder}: {len(paths)} files *{ending}, not 1; there is {there}; {TREEBANK_REMEDY}")
-    if not (named := TREEBANK_FILE.fullmatch(paths[0].name)):
-        raise InputError(f"{paths[0]}: the name has no language, as es_gsd-{ending} has; read it with conllu")
-    return conllu(paths[0], named[1])
+    paths = treebank_files(folder, split)
+    if not (language := TREEBANK_FILE.fullmatch(paths[0].name)[2]):
+        raise InputError(f"{paths[0]}: the name has no language, as es_gsd-{paths[0].name}; read it with conllu")
+    read = [conllu(path, language) for path in paths]
+    left_out: Counter[str] = Counter()
+    for some in read:
+        left_out.update(some.left_out)
+    return Kept((sentence for some in read for sentence in some), left_out)
+
+
+def treebank_files(folder: Path, split: str) -> list[Path]:
+    """The file in a UD treebank's folder whose name ends in ud-{train,dev,test}.conllu, or all parts of such a file.
+
+    Parts (ru_syntagrus-ud-train-a, -b; de_hdt-ud-train-a-1, -a-2) come in order: letters by the alphabet, numbers by
+    size. InputError: unknown split, there is no such file (the PUD treebanks have a test split only), there are files
+    of several treebanks, or a whole split beside its parts.
+    """
+    part = f"ud-{UD_SPLITS[choice(split, UD_SPLITS, 'split')]}"
+    there = sorted(path.name for path in Path(folder).glob("*.conllu"))
+    named = {name: found for name in there if (found := TREEBANK_FILE.fullmatch(name)) and found[1].endswith(part)}
+    whole = [name for name, found in named.items() if not found[3]]
+    if len({found[1] for found in named.values()}) != 1 or (whole and len(named) > 1):
+        what = f"{len(named)} files *{part}.conllu (or in parts, as *{part}-a.conllu), not one treebank's"
+        raise InputError(f"{folder}: {what}; there is {', '.join(there) or 'no *.conllu'}; {TREEBANK_REMEDY}")
+    return [Path(folder) / name for name in sorted(named, key=lambda name: _order(named[name][3]))]
+
+
+def _order(part: str | None) -> list[tuple[int, int, str]]:
+    """What sorts a split's parts: a-2 before a-10."""
+    pieces = re.findall(r"[0-9]+|[A-Za-z]+", part or "")
+    return [(0, int(piece), "") if piece.isdigit() else (1, 0, piece) for piece in pieces]
 
 
 def multiconer(path: Path, language: str) -> Kept:
-    """Sentences of a file of MultiCoNER v1 (Malmasi et al. 2022), with the tags B, I and O.
+    """Sentences of a file of MultiCoNER v1 (Malmasi et al. 2022) or v2 (Fetahu et al. 2023), with the tags B, I and O.
 
     A row is "word _ _ B-PER", with single blanks; a row "# id ..." opens a sentence, and a blank line or the end of the
-    file ends it. Only "# id" makes a comment: the word # stands in "# _ _ O". Of a tag the type goes. An I that follows
-    an O or another type's span stays I: nothing is repaired. Sentences with an empty word are left out. `language`
-    says what the file is in. InputError: the file is missing or empty, a row has not four columns or not _ in the two
-    middle ones, a tag is not O, B-TYPE or I-TYPE (as where test tags are withheld), or no sentence is left.
+    file ends it. Only "# id" makes a comment: the word # stands in "# _ _ O". Of a tag the type goes, fine (v2) or
+    coarse. An I that follows an O or another type's span stays I: nothing is repaired. Sentences with an empty word are
+    left out. `language` says what the file is in. InputError: the file is missing or empty, a row has not four columns
+    or not _ in the two middle ones, a tag is not O, B-TYPE or I-TYPE (as where test tags are withheld), or no sentence
+    is left.
     """
     return _read(path, language, ("# id ",), _named_words, MULTICONER_REMEDY)
 
