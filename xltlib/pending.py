@@ -28,9 +28,9 @@ def tasks_of(file: str) -> set[str]:
 
 
 def missing(frame: pd.DataFrame, specs: Iterable[RunSpec]) -> set[str]:
-    """The tasks of which `frame` lacks a run of `specs`."""
+    """The tasks of which `frame` lacks a run of `specs`; of an experiment whose methods are its tasks, the methods."""
     known = set() if frame.empty else set(frame["id"])
-    return {str(spec.settings.get("task", "")) for spec in specs if spec.id not in known}
+    return {str(spec.settings.get("task", spec.method)) for spec in specs if spec.id not in known}
 
 
 def note(file: str, frame: pd.DataFrame, specs: Iterable[RunSpec]) -> str:
