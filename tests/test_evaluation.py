@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from xltlib import evaluation
+from xltlib import comparison, downstream, evaluation
+from xltlib.errors import Diverged, InputError
 
 LABELS = [0, 0, 1, 2, 2, 2]
 GUESSES = [0, 1, 1, 2, 0, 2]
@@ -31,10 +32,77 @@ def test_against_scikit_learn():
     assert values["f1_macro"] == pytest.approx(f1_score(labels, guess, average="macro"))
 
 
-def test_a_class_that_nobody_names_counts_in_the_macro_mean():
+def test_macro_f1_is_over_the_classes_that_occur():
     probabilities = np.array([[0.9, 0.1, 0.0, 0.0, 0.0]] * 4)
     values = by_name(evaluation.metrics([0, 0, 1, 1], probabilities, "de"))
-    assert values["f1_macro"] == pytest.approx((2 / 3) / 5)  # five classes, one of them found
+    assert values["f1_macro"] == pytest.approx((2 / 3) / 2)  # of five classes two occur, and one of them is found
+    guessed = np.array([[0.1, 0.0, 0.0, 0.9, 0.0]] + [[0.9, 0.1, 0.0, 0.0, 0.0]] * 3)
+    values = by_name(evaluation.metrics([0, 0, 1, 1], guessed, "de"))
+    assert values["f1_macro"] == pytest.approx((2 / (2 + 3)) / 3)  # class 3 occurs as a guess, and counts 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_there_is_one_macro_f1(seed):
+    """Texts, words and the bootstrap's confusion matrices: the same number, which is scikit-learn's default."""
+    rng = np.random.default_rng(seed)
+    labels, guesses = rng.integers(0, 4, 12), rng.integers(2, 6, 12)
+    expected = f1_score(labels, guesses, average="macro", zero_division=0)
+    probabilities = np.eye(8)[guesses]
+    confusion = np.zeros((8, 8))
+    np.add.at(confusion, (labels, guesses), 1)
+    assert evaluation.f1_macro(labels, guesses) == expected
+    assert by_name(evaluation.metrics(labels, probabilities, "de"))["f1_macro"] == expected
+    assert downstream.token_scores([*labels, 7], [*guesses, downstream.CUT]).f1_macro == expected
+    assert comparison.score(confusion, "f1_macro") == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("function", [evaluation.metrics, evaluation.predictions])
+def test_probabilities_that_are_not_finite_are_an_error(function, value):
+    bad = PROBABILITIES.copy()
+    bad[4, 1] = value
+    with pytest.raises(Diverged, match=r"test set 'de': .*not finite .row 4, 1 of 6 rows") as error:
+        function(LABELS, bad, "de")
+    assert isinstance(error.value, InputError) and "\n" not in str(error.value)
+    with pytest.raises(Diverged, match="6 of 6 rows"):
+        function(LABELS, np.full((6, 3), value, dtype=np.float32), "de")
+
+
+@pytest.mark.parametrize("function", [evaluation.metrics, evaluation.predictions])
+@pytest.mark.parametrize(
+    ("labels", "probabilities", "words"),
+    [
+        ([], np.zeros((0, 3)), "n at least 1"),
+        ([], [], "n at least 1"),
+        (LABELS[:5], PROBABILITIES, "labels .5,., probabilities .6, 3."),
+        (LABELS, PROBABILITIES[:, 0], "labels .6,., probabilities .6,."),
+        (LABELS, PROBABILITIES[None], "probabilities .1, 6, 3."),
+        ([LABELS], PROBABILITIES, "labels .1, 6."),
+        (LABELS, np.zeros((6, 0)), "n at least 1"),
+        ([0, 0, 1, 3, 2, 2], PROBABILITIES, "label 3 is .*use 0 to 2"),
+        ([0, -1, 1, 2, 2, 2], PROBABILITIES, "label 1 is .*use 0 to 2"),
+        ([0, 0, 0.5, 2, 2, 2], PROBABILITIES, "label 2 is .*use 0 to 2"),
+        ([0, 0, np.nan, 2, 2, 2], PROBABILITIES, "label 2 is .*use 0 to 2"),
+        (list("abcabc"), PROBABILITIES, "label 0 is .*use 0 to 2"),
+    ],
+)
+def test_what_is_no_test_set_is_refused_in_one_line(function, labels, probabilities, words):
+    with pytest.raises(InputError, match=words) as error:
+        function(labels, probabilities, "de")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "guesses"), [([], []), ([0, 1], [0]), ([0, 1], [0.0, np.nan]), ([0, 1], [0, -2]), ([0, -1], [0, 1])]
+)
+def test_words_without_a_class_are_refused(labels, guesses):
+    with pytest.raises(InputError):
+        downstream.token_scores(labels, guesses)
+
+
+def test_a_bootstrap_refuses_what_is_not_finite():
+    with pytest.raises(Diverged):
+        comparison.paired_bootstrap(LABELS, PROBABILITIES, np.full((6, 3), np.nan), "accuracy")
 
 
 def test_rows_carry_language_n_and_what_else_is_given():

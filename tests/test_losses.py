@@ -1,10 +1,14 @@
 """The losses against their formulas written as plain loops."""
 
+import itertools
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
+from xltlib import losses
 from xltlib.errors import InputError
 from xltlib.losses import (
     OTC_FORMS,
@@ -16,7 +20,9 @@ from xltlib.losses import (
     otc_loss,
     supcon_loss,
 )
+from xltlib.mixing import mix_rows
 
+FORMS = ("in", "out")
 N, D = 7, 5
 LABELS = torch.tensor([0, 1, 0, 2, 1, 0, 3])  # 2 and 3 have no positive
 
@@ -263,3 +269,149 @@ def test_bad_input_of_musc_is_told_in_one_line(call, names):
     with pytest.raises(InputError, match=names) as error:
         call(*pairs())
     assert "\n" not in str(error.value)
+
+
+# Edges ----------------------------------------------------------------------------------------------------------------
+
+BOTH = torch.tensor([0, 0, 1, 1, 0, 0, 1])
+EVERY = {
+    **{f"otc {form}": lambda a, b, form=form, **o: otc_loss(a, b, form=form, **o) for form in OTC_FORMS},
+    **{f"supcon {form}": lambda a, b, form=form, **o: supcon_loss(a + 0 * b, BOTH, form=form, **o) for form in FORMS},
+    **{f"musc {form}": lambda a, b, form=form, **o: musc_loss(a, b, BOTH, 0.3, form=form, **o) for form in FORMS},
+}
+
+
+@pytest.mark.parametrize(
+    "temperature", [math.nan, math.inf, -math.inf, 0.0, -0.0, 0, -1, -1e-9, torch.tensor(math.nan)]
+)
+@pytest.mark.parametrize("name", EVERY)
+def test_a_temperature_is_positive_and_finite(name, temperature):
+    with pytest.raises(InputError, match="the temperature must be finite and positive, got"):
+        EVERY[name](*pairs(dtype=torch.float32), temperature=temperature)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda a, b: otc_loss(a, b, form="margin", margin=math.nan), "margin must be finite, got nan"),
+        (lambda a, b: combine(a.sum(), b.sum(), weight=math.nan), "weight .* finite, got nan"),
+        (lambda a, b: combine(a.sum(), b.sum(), weight=math.inf, total="convex"), "weight .* finite, got inf"),
+        (lambda a, b: musc_total([a.sum()], [b.sum()], math.nan), "lambda.*nan"),
+        (lambda a, b: mixup(a, math.nan), "alpha must be in .*nan"),
+        (lambda a, b: mix_rows(a, [(slice(0, 4), math.nan)]), "alpha must be in .*nan"),
+        (lambda a, b: mix_rows(a, [(slice(0, 4), math.inf)]), "alpha must be in .*inf"),
+        (lambda a, b: mixup_cross_entropy(a, LABELS, math.nan), "alpha must be in .*nan"),
+        (lambda a, b: mixup_cross_entropy(a[:0], LABELS[:0], 0.5), "n at least 1, got .0, 5. and .0,."),
+        (lambda a, b: mixup_cross_entropy(a, LABELS[:3], 0.5), "got .7, 5. and .3,."),
+        (lambda a, b: musc_loss(a, b, LABELS, math.nan), "alpha must be in .*nan"),
+        (lambda a, b: supcon_loss(a.long(), LABELS), "float tensors, got torch.int64"),
+        (lambda a, b: otc_loss(a.long(), b.long()), "float tensors, got torch.int64"),
+    ],
+)
+def test_what_is_not_finite_is_refused(call, words):
+    with pytest.raises(InputError, match=words) as error:
+        call(*pairs())
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("name", EVERY)
+def test_a_zero_vector_in_any_precision(name, dtype):
+    a, b = (x.to(dtype) for x in pairs(8))
+    a[3], b[5] = 0, 0
+    leaves = [x.clone().requires_grad_() for x in (a, b)]
+    loss = EVERY[name](*leaves, temperature=0.1)
+    loss.backward()
+    exact = [x.double().requires_grad_() for x in (a.detach(), b.detach())]
+    expected = EVERY[name](*exact, temperature=0.1)
+    expected.backward()
+    assert math.isfinite(loss.item()) and loss.item() == pytest.approx(expected.item(), rel=1e-5, abs=1e-6)
+    coarse = {torch.float16: 2e-3, torch.bfloat16: 2e-2}.get(dtype, 1e-4)
+    for found, wanted in zip(leaves, exact, strict=True):
+        assert torch.isfinite(found.grad).all()
+        torch.testing.assert_close(found.grad.double(), wanted.grad, rtol=coarse, atol=coarse)
+    assert leaves[0].grad[3].abs().sum() == 0
+
+
+def test_cosines_with_a_zero_vector_are_zero():
+    a, b = pairs(9)
+    a[2] = 0
+    others = [cosine(a[i], b[i]) for i in range(N) if i != 2]
+    assert otc_loss(a, b, form="cosine").item() == pytest.approx(1 - sum(others) / N)
+
+
+@pytest.mark.parametrize("size", [1e-37, 1e-30, 1e-20, 1e-13, 1e19, 1e30, 1e37])
+@pytest.mark.parametrize("name", EVERY)
+def test_the_length_of_vectors_does_not_count_however_extreme(name, size):
+    a, b = pairs(10, torch.float32)
+    expected = EVERY[name](a, b).item()
+    assert EVERY[name](a * size, b * size).item() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("size", [1e38, -1e38, 3e38, 0.0])
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_no_positive_gives_zero_whatever_the_sums(size, normalize, dtype):
+    largest = torch.finfo(dtype).max
+    z = torch.full((4, 4), max(-largest, min(size, largest))).to(dtype).requires_grad_()
+    for form in FORMS:
+        loss = supcon_loss(z, torch.arange(4), form=form, normalize=normalize)
+        (gradient,) = torch.autograd.grad(loss, z)
+        assert loss.item() == 0 and gradient.abs().sum() == 0
+    one = otc_loss(z[:1], -z[:1], form="margin")
+    assert one.item() == 0 and torch.autograd.grad(one, z)[0].abs().sum() == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_mixup_in_half_precision(dtype):
+    logits = (100 * torch.randn(N, 3, generator=torch.Generator().manual_seed(0))).to(dtype)
+    exact = mixup_cross_entropy(logits.double(), LABELS % 3, 0.3).item()
+    assert mixup_cross_entropy(logits, LABELS % 3, 0.3).item() == pytest.approx(exact, rel=1e-5)
+    zeros = mix_rows(torch.zeros(4, 2, 3, dtype=dtype), [(slice(0, 4), 0.3)])
+    assert zeros.dtype == dtype and (zeros == 0).all()
+
+
+RECORDED = json.loads((Path(__file__).parent / "losses_recorded.json").read_text(encoding="utf-8"))
+"""Losses and parts of their gradients by the code before half precision was widened, as hexadecimal floats."""
+
+
+def recorded(k: int) -> torch.Tensor:
+    i = torch.arange(35, dtype=torch.float64).reshape(7, 5)
+    return torch.sin(i * 1.7 + k * 0.9 + 0.1 * (i % 7) ** 2).float()
+
+
+def recorded_calls() -> dict:
+    calls = {
+        f"otc {form} {t}": lambda p, q, form=form, t=t: otc_loss(p, q, temperature=t, form=form, margin=0.3)
+        for form in OTC_FORMS
+        for t in (0.05, 0.1, 1.0)
+    }
+    for form, reduction, scaled in itertools.product(FORMS, ("mean", "sum"), (True, False)):
+        o = {"temperature": 0.3, "form": form, "reduction": reduction, "normalize": scaled}
+        calls[f"supcon {form} {reduction} {scaled}"] = lambda p, o=o: supcon_loss(p, LABELS, **o)
+        calls[f"musc {form} {reduction} {scaled}"] = lambda p, q, o=o: musc_loss(p, q, LABELS, 0.4, **o)
+    calls["mixup"] = lambda p: mixup(p, 0.3).pow(2).sum()
+    calls["mixup_ce"] = lambda p: mixup_cross_entropy(p, LABELS, 0.3)
+    return calls
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_ordinary_input_gives_what_it_always_gave(name):
+    """To the last digits of float32: another processor may add in another order."""
+    call = recorded_calls()[name]
+    leaves = [recorded(k).requires_grad_() for k in (1, 2)[: call.__code__.co_argcount - len(call.__defaults__ or ())]]
+    loss = call(*leaves)
+    gradients = torch.autograd.grad(loss, leaves)
+    found = [loss.item(), *(float(g.double().sum()) for g in gradients), *(g.flatten()[3].item() for g in gradients)]
+    assert loss.dtype == torch.float32
+    assert found == pytest.approx([float.fromhex(value) for value in RECORDED[name]], rel=2e-6, abs=2e-7)
+
+
+@pytest.mark.parametrize("size", [1e-10, 1e-3, 1.0, 1e14])
+def test_ordinary_vectors_are_normalised_as_torch_does_it_to_the_last_bit(size):
+    weights = torch.linspace(-1, 1, 5)
+    ours, theirs = ((size * recorded(3)).requires_grad_() for _ in range(2))
+    found, wanted = losses._unit(ours), torch.nn.functional.normalize(theirs, dim=-1)
+    assert torch.equal(found, wanted)
+    gradients = [torch.autograd.grad((x * weights).sum(), leaf)[0] for x, leaf in ((found, ours), (wanted, theirs))]
+    assert torch.equal(*gradients)

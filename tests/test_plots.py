@@ -212,3 +212,28 @@ def test_an_n_that_all_means_share_is_told_once(shown):
     assert 'class="xlt-table xlt-wide"' in shown.pop()["text/html"]
     plots.table(frame.head(1), "One mean", "mini")
     assert "0.2], n\u00a0=\u00a05" in shown[2]["text/html"]
+
+
+RUNS = pd.DataFrame({"weight": [None, None, 0.4, 0.4], "metric": "accuracy", "value": [0.50, 0.52, 0.60, 0.61]})
+
+
+def test_a_condition_without_a_key_is_drawn():
+    _, ax = plots.figure()
+    found = plots.dot_interval(ax, RUNS, row="metric", group="weight")
+    assert found["weight"].tolist() == ["none", 0.4] and found["mean"].tolist() == pytest.approx([0.51, 0.605])
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names == ["none (n = 2)", "0.4 (n = 2)"]
+    _, ax = plots.figure()
+    again = plots.dot_interval(ax, found.assign(weight=[None, 0.4]), row="metric", group="weight")
+    pd.testing.assert_frame_equal(found, again, check_dtype=False)
+    _, ax = plots.figure()
+    assert plots.dot_interval(ax, RUNS, row="weight", group="metric")["weight"].tolist() == ["none", 0.4]
+    plt.close("all")
+
+
+def test_two_lines_of_one_row_and_group_are_refused():
+    _, ax = plots.figure()
+    found = plots.dot_interval(ax, RUNS, row="metric", group="weight")
+    with pytest.raises(InputError, match=r"two lines for {'metric': 'accuracy', 'weight': 'none'}"):
+        plots.dot_interval(ax, pd.concat([found, found]), row="metric", group="weight")
+    plt.close("all")

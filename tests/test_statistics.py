@@ -176,3 +176,63 @@ def test_majority_baseline():
 def test_a_small_p_is_not_printed_as_zero(p, printed):
     found = st.Coefficient("with_otc", 0.018, 0.003, 0.0131, 0.0239, p, 350, "OLS")
     assert found.interval() == f"95 % CI +0.013 to +0.024, {printed}, 350 rows"
+
+
+# Missing keys and double cells ----------------------------------------------------------------------------------------
+
+RUNS = pd.DataFrame({
+    "weight": [None, None, 0.4, 0.4], "form": ["in", None, "in", None], "seed": [0, 1, 0, 1], "metric": "accuracy",
+    "value": [0.50, 0.52, 0.60, 0.61],
+})  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [object, float, "Float64", "category"])
+def test_a_spread_keeps_the_runs_whose_key_is_missing(dtype):
+    table = st.spread(RUNS.astype({"weight": dtype}), "weight", "metric")
+    cells = table.set_index("weight")["accuracy"].to_dict()
+    assert cells == {"none": str(st.summary([0.50, 0.52])), 0.4: str(st.summary([0.60, 0.61]))}
+    table = st.spread(RUNS.astype({"weight": dtype}), "metric", "weight", runs=["form"])
+    assert set(table.columns) == {"metric", "none", 0.4} and table["none"][0].endswith("n = 2")
+
+
+def test_keys_without_gaps_stay_as_they_are():
+    assert st.spread(RUNS, "seed", "metric")["seed"].tolist() == [0, 1]
+    kinds = RUNS.assign(kind=pd.Categorical(["b", "b", "a", "a"], ["c", "b", "a"]))
+    assert st.spread(kinds, "kind", "metric")["kind"].tolist() == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"value": [None, 1, 1, 1]}, "'weight': nan.*'value' is empty"),
+        ({"weight": ["none", None, 0.4, 0.4]}, "'weight' has empty cells beside the key 'none'"),
+    ],
+)
+def test_a_spread_refuses_what_would_vanish(change, words):
+    with pytest.raises(InputError, match=words) as error:
+        st.spread(RUNS.assign(**change), "weight", "metric")
+    assert "\n" not in str(error.value)
+    for bad, words in ((RUNS[:0], "no rows"), (RUNS.drop(columns="weight"), "no column 'weight'")):
+        with pytest.raises(InputError, match=words):
+            st.spread(bad, "weight", "metric")
+
+
+def test_a_pivot_holds_one_row_a_cell():
+    table = st.pivot(RUNS, "seed", "weight", "value")
+    assert table.to_dict() == {"none": {0: 0.50, 1: 0.52}, 0.4: {0: 0.60, 1: 0.61}}
+    assert math.isnan(st.pivot(RUNS[:3], "seed", "weight", "value").loc[1, 0.4])
+    plain = RUNS.assign(weight=["a", "a", "b", "b"], task="t")
+    for rows, columns in ((["task", "seed"], "weight"), ("seed", ["weight", "metric"]), (["seed"], ["weight"])):
+        ours = st.pivot(plain, rows, columns, "value")
+        theirs = plain.pivot_table(index=rows, columns=columns, values="value")
+        pd.testing.assert_frame_equal(ours, theirs, check_column_type=False, check_names=True)
+
+
+def test_a_pivot_names_the_first_cell_with_two_rows_and_what_tells_them_apart():
+    double = pd.concat([RUNS, RUNS.assign(form="out", value=0.7)])
+    with pytest.raises(InputError, match=r"2 rows of one cell, {'seed': 0, 'weight': 'none'}: they differ in form;"):
+        st.pivot(double, "seed", "weight", "value")
+    twice = pd.concat([RUNS, RUNS[3:]])
+    with pytest.raises(InputError, match=r"{'seed': 1, 'weight': 0.4}: they differ in nothing else") as error:
+        st.pivot(twice, "seed", "weight", "value")
+    assert "\n" not in str(error.value)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from xltlib.errors import InputError
+from xltlib.evaluation import checked
 from xltlib.statistics import Summary, Test
 from xltlib.store import Record
 
@@ -30,12 +31,13 @@ def averaged(records: Sequence[Record]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def score(confusion: np.ndarray, metric: str) -> np.ndarray:
-    """Macro-F1 or accuracy of confusion matrices (..., true class, predicted class); an unused class has F1 0."""
+    """Macro-F1 (`evaluation.F1_MACRO`) or accuracy of confusion matrices (..., true class, predicted class)."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
     if metric == "accuracy":
         return hits.sum(-1) / confusion.sum((-2, -1))
     total = confusion.sum(-1) + confusion.sum(-2)
-    return (2 * hits / np.maximum(total, 1)).mean(-1)
+    used = np.maximum((total > 0).sum(-1), 1)
+    return (2 * hits / np.maximum(total, 1)).sum(-1) / used
 
 
 def paired_bootstrap(
@@ -49,7 +51,10 @@ def paired_bootstrap(
     """
     if metric not in METRICS:
         raise InputError(f"unknown metric {metric!r}: use one of {', '.join(METRICS)}")
-    labels, k, items = np.asarray(labels, dtype=int), first.shape[1], len(labels)
+    (labels, first), (_, second) = (checked(labels, system, "bootstrap") for system in (first, second))
+    if first.shape != second.shape:
+        raise InputError(f"two systems with {first.shape} and {second.shape} probabilities; give both the same classes")
+    k, items = first.shape[1], len(labels)
     cells = (labels * k + first.argmax(1)) * k + second.argmax(1)
     counts = np.bincount(cells, minlength=k**3)
     draws = np.random.default_rng(seed).multinomial(items, counts / items, size=n)

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from sklearn.metrics import f1_score
 
 from xltlib.corpora import embedded, statement_tasks
 from xltlib.corpora.documents import LANGUAGES
-from xltlib.corpora.statement_tasks import TOPICS, TaskWriter
+from xltlib.corpora.first_edition import FirstWriter
+from xltlib.corpora.statement_tasks import TOPICS
 from xltlib.corpora.statements import BLANK, TAGS, Word, draw, shared, statement_bank
 from xltlib.errors import InputError, choice
+from xltlib.evaluation import f1_macro
 
 NER = ("O", "B", "I")
 """Labels of NER in paper 4 (section 2.3): the kind of a name does not matter."""
@@ -92,7 +93,7 @@ def worded(code: str, split: str, size: int) -> tuple[tuple[str, tuple[int, ...]
     """(text, where its words begin, its words) of statements of all domains, no two texts alike; NER and POS share
     them."""
     rng, bank = random.Random(f"{SEED}:words:{code}:{split}"), statement_bank(code)
-    writer, found = TaskWriter(code, split, rng), {}
+    writer, found = FirstWriter(code, split, rng), {}
     domains = ["everyday", *TOPICS]
     while len(found) < size:
         choices = list(shared()["domains"][rng.choice(domains)])
@@ -141,8 +142,8 @@ def is_blank(piece: str) -> bool:
 
 @dataclass(frozen=True)
 class TokenScores:
-    """Accuracy and macro-F1 of words. `accuracy_all` counts a cut word as an error, as the released code's accuracy
-    does; the other two leave cut words out, as its F1 does."""
+    """Accuracy and macro-F1 (`evaluation.F1_MACRO`) of words. `accuracy_all` counts a cut word as an error, as the
+    released code's accuracy does; the other two leave cut words out, as its F1 does."""
 
     accuracy: float
     accuracy_all: float
@@ -152,13 +153,17 @@ class TokenScores:
 
 
 def token_scores(labels: Sequence[int], guesses: Sequence[int]) -> TokenScores:
-    """Scores of predicted word classes, CUT for a word that was cut. InputError for unequal numbers or no word."""
+    """Scores of predicted word classes, CUT for a word that was cut. InputError for unequal numbers, no word, and
+    what is no class."""
     truth, guess = np.asarray(labels), np.asarray(guesses)
-    if len(truth) != len(guess) or not len(truth):
+    if truth.shape != guess.shape or truth.ndim != 1 or not len(truth):
         raise InputError(f"{len(guess)} guesses for {len(truth)} words: give one for each, at least one")
+    for name, values, least in (("label", truth, 0), ("guess", guess, CUT)):
+        if values.dtype.kind not in "iu" or values.min() < least:
+            raise InputError(f"a {name} of a word is no class: use whole numbers from {least} on")
     seen = guess != CUT
     if not seen.any():
         raise InputError("every word was cut: raise the limit of subwords")
     right = (truth == guess) & seen
-    macro = f1_score(truth[seen], guess[seen], average="macro", zero_division=0)
-    return TokenScores(float(right[seen].mean()), float(right.mean()), float(macro), len(truth), int((~seen).sum()))
+    macro = f1_macro(truth[seen], guess[seen])
+    return TokenScores(float(right[seen].mean()), float(right.mean()), macro, len(truth), int((~seen).sum()))

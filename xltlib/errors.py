@@ -1,10 +1,22 @@
-"""The one error that a user's mistake raises, and the commonest of these mistakes."""
+"""The one error that a user's mistake raises, its kind for trainings that diverge, and the commonest mistakes."""
 
+import math
 from collections.abc import Iterable
 
 
 class InputError(ValueError):
     """Bad input, told in one line that names what is wrong, where (file, row), and the remedy."""
+
+
+class Diverged(InputError):
+    """A run whose loss, weights or predictions are not finite: the line names the run, and where it happened."""
+
+
+def finite(value: float, what: str, where: str, about: str) -> float:
+    """The value when it is finite; else Diverged says what it is, in which step or epoch, of which training."""
+    if not math.isfinite(value):
+        raise Diverged(f"the training ({about}) diverged: the {what} of {where} is {value}; lower the learning rate")
+    return value
 
 
 def choice(value: str | int | None, names: Iterable[str | int | None], what: str) -> str | int | None:

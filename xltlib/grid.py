@@ -28,7 +28,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
 from xltlib.errors import InputError
-from xltlib.records import Record, Result, RunSpec, one_line
+from xltlib.records import Record, Result, RunSpec, naming, one_line
 from xltlib.scales import ROOT
 
 PACKAGES = ("xltlib", "torch", "transformers", "EasyNMT", "ctranslate2", "numpy", "pandas", "scikit-learn")
@@ -98,7 +98,8 @@ def run_grid(
 
 def _error(failed: dict[RunSpec, Failure], total: int) -> Exception:
     spec, first = next(iter(failed.items()))
-    text = f"run {spec} failed: {first.message} ({len(failed)} of {total} runs failed; the others are kept)"
+    named = first.message if str(spec) in first.message else f"run {spec} failed: {first.message}"
+    text = f"{named} ({len(failed)} of {total} runs failed; the others are kept)"
     if first.by_input:
         return InputError(text)
     error = GridError(text)
@@ -199,7 +200,7 @@ def one_thread() -> Iterator[None]:
 def timed(run: Run, spec: RunSpec) -> tuple[Result, dict]:
     """`run(spec)` and the record's info: seconds of wall time, provenance, the UTC time at the end."""
     start = time.perf_counter()
-    result = run(spec)
+    result = naming(run)(spec)
     seconds = round(time.perf_counter() - start, 3)
     if not hasattr(result, "metrics"):
         raise TypeError(f"the run returned {type(result).__name__}, not a store.Result")

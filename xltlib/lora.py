@@ -98,7 +98,7 @@ def fine_tune(model, examples: Tokens, settings: LoraSettings, seed: int, *, pad
     """Tune a causal model on examples for `settings.steps` steps; returns (the model with its adapters merged, each
     step's loss). Batches are of like length, their order and the adapters' start depend on `seed`.
 
-    `bfloat16`: matrix products in bfloat16.
+    `bfloat16`: matrix products in bfloat16. Diverged as soon as a loss is not finite.
     """
     torch.manual_seed(seed)
     tuned, rng = adapted(model, settings), random.Random(seed)
@@ -113,5 +113,5 @@ def fine_tune(model, examples: Tokens, settings: LoraSettings, seed: int, *, pad
         weight_decay=settings.weight_decay, schedule="cosine",
     )  # fmt: skip
     epoch = lambda: training.length_batches(lengths, settings.batch, rng)  # noqa: E731
-    losses = training.optimise(tuned, schedule, settings.steps, epoch, loss_of)
+    losses = training.optimise(tuned, schedule, settings.steps, epoch, loss_of, about=f"LoRA, seed {seed}")
     return tuned.merge_and_unload().eval(), losses

@@ -1,10 +1,15 @@
-"""The losses the papers are about, as pure functions of float tensors. They know nothing of data or models."""
+"""The losses the papers are about, as pure functions of float tensors. They know nothing of data or models.
 
+Half precision (float16, bfloat16) is computed, and given back, in float32: norms and sums of exponentials leave the
+range of float16. A vector of zeros has no direction: its cosines are 0, and it gets no gradient.
+"""
+
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy
 
 from xltlib.errors import InputError
 
@@ -25,7 +30,8 @@ def otc_loss(
     - "cosine": 1 - cos of each pair; it only pulls, there are no negatives.
     - "margin": a pair's cosine must exceed that of every non-pair by `margin`, else the shortfall is the loss.
 
-    Raises InputError for an unknown form, unequal shapes, no pair at all, or a temperature that is not positive.
+    Raises InputError for an unknown form, unequal shapes, no pair at all, a temperature that is not positive or not
+    finite, or a margin that is not finite.
     """
     if form not in OTC_FORMS:
         raise InputError(f"unknown OTC form {form!r}: use one of {', '.join(OTC_FORMS)}")
@@ -35,9 +41,10 @@ def otc_loss(
         )
     if not len(original):
         raise InputError("OTC needs at least one pair of an original and its translation in each batch")
-    if temperature <= 0:
-        raise InputError(f"the temperature must be positive, got {temperature}")
-    cosines = normalize(original, dim=-1) @ normalize(translated, dim=-1).T
+    _check_temperature(temperature)
+    if not math.isfinite(margin):
+        raise InputError(f"the margin must be finite, got {margin}")
+    cosines = _unit(original) @ _unit(translated).T
     if form == "cosine":
         return 1 - cosines.diagonal().mean()
     if form == "margin":
@@ -51,7 +58,7 @@ def _margin(cosines: Tensor, margin: float) -> Tensor:
     """Mean shortfall over the n - 1 non-pairs of each text, both directions; 0 when there is only one pair."""
     n = len(cosines)
     if n < 2:
-        return cosines.sum() * 0
+        return (cosines * 0).sum()
     others = ~torch.eye(n, dtype=torch.bool, device=cosines.device)
     pairs = cosines.diagonal()
     forward = (margin - pairs[:, None] + cosines).clamp(min=0)[others].mean()
@@ -73,7 +80,7 @@ def supcon_loss(
     form "in" has the log outside the mean over positives (their L_in; as printed in the MUSC paper), "out" inside it
     (L_out; as in MUSC's released code). `reduction` is "mean" or "sum" over the anchors that have a positive; the
     others are left out. Returns 0 (with a gradient) when no anchor has a positive. Raises InputError for an unknown
-    option, shapes that do not fit, or a temperature that is not positive.
+    option, shapes that do not fit, or a temperature that is not positive and finite.
     """
     if form not in ("in", "out") or reduction not in ("mean", "sum"):
         raise InputError(f"unknown SupCon option: form {form!r} (in, out), reduction {reduction!r} (mean, sum)")
@@ -81,16 +88,15 @@ def supcon_loss(
         raise InputError(
             f"SupCon needs (n, d) and (n,) tensors, got {tuple(embeddings.shape)} and {tuple(labels.shape)}"
         )
-    if temperature <= 0:
-        raise InputError(f"the temperature must be positive, got {temperature}")
-    z = torch.nn.functional.normalize(embeddings, dim=-1) if normalize else embeddings
+    _check_temperature(temperature)
+    z = _unit(embeddings) if normalize else _wide(embeddings)
     itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
     logits = (z @ z.T / temperature).masked_fill(itself, float("-inf"))
     log_prob = logits - logits.logsumexp(dim=1, keepdim=True)
     positive = (labels[:, None] == labels[None, :]) & ~itself
     anchors = positive.any(dim=1)
     if not anchors.any():
-        return embeddings.sum() * 0
+        return (z * 0).sum()  # not z.sum() * 0: the sum may be infinite
     positive, log_prob = positive[anchors], log_prob[anchors]
     count = positive.sum(dim=1)
     if form == "in":
@@ -100,9 +106,36 @@ def supcon_loss(
     return losses.mean() if reduction == "mean" else losses.sum()
 
 
+def _wide(values: Tensor) -> Tensor:
+    """Half precision as float32, the rest as it is. InputError for what is no float tensor."""
+    if not values.is_floating_point():
+        raise InputError(f"losses need float tensors, got {values.dtype}")
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Rows of (n, d) divided by their L2 norm, float32 or wider; rows of zeros stay as they are, without a gradient.
+
+    Rows whose squares would overflow, or fall below the smallest norm that torch divides by, are first divided by their
+    largest entry; the others by 1, which changes no bit.
+    """
+    wide = _wide(vectors)
+    largest = wide.detach().abs().amax(-1, keepdim=True) if wide.shape[-1] else wide.sum(-1, keepdim=True).detach()
+    extreme = (largest > 1e15) | (largest < 1e-11) & (largest > 0)
+    scaled = torch.where(largest == 0, wide.detach(), wide) / torch.where(extreme, largest, 1.0)
+    return torch.nn.functional.normalize(scaled, dim=-1)
+
+
+def _check_temperature(temperature: float) -> None:
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise InputError(f"the temperature must be finite and positive, got {temperature}")
+
+
 def combine(classification: Tensor, contrastive: Tensor, *, weight: float = 0.4, total: str = "sum") -> Tensor:
     """Cross-entropy plus a weighted contrastive term: "sum" is CE + w L, "convex" is (1 - w) CE + w L (paper 1 fits
-    both)."""
+    both). InputError for another total, or a weight that is not finite."""
+    if not math.isfinite(weight):
+        raise InputError(f"the weight of the contrastive term must be finite, got {weight}")
     if total == "sum":
         return classification + weight * contrastive
     if total == "convex":
@@ -122,8 +155,13 @@ def mixup(embeddings: Tensor, alpha: float) -> Tensor:
 
 def mixup_cross_entropy(logits: Tensor, labels: Tensor, alpha: float) -> Tensor:
     """L_mu of MUSC: cross-entropy of the mixtures' (n, classes) logits with the labels in normal order, weight alpha,
-    and in reverse order, weight 1 - alpha; a mean over the batch."""
+    and in reverse order, weight 1 - alpha; a mean over the batch. InputError for another alpha, shapes that do not fit,
+    or an empty batch."""
     _check_alpha(alpha)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1] or not len(labels):
+        shapes = f"{tuple(logits.shape)} and {tuple(labels.shape)}"
+        raise InputError(f"MixUp's cross-entropy needs (n, classes) and (n,) tensors, n at least 1, got {shapes}")
+    logits = _wide(logits)
     return alpha * cross_entropy(logits, labels) + (1 - alpha) * cross_entropy(logits, labels.flip(0))
 
 

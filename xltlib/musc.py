@@ -16,7 +16,7 @@ from xltlib import evaluation, geometry, grid, tasks, training
 from xltlib.errors import InputError, choice
 from xltlib.models import Classifier, HeadSettings, bfloat16_pays, fingerprint, load_encoder, load_tokenizer
 from xltlib.musc_training import METHODS, PairData, PairSettings, preset, projector, train_pairs
-from xltlib.records import canonical
+from xltlib.records import canonical, naming
 from xltlib.scales import BUILD, MuscScale, musc_scale
 from xltlib.store import Result, RunSpec
 from xltlib.tasks import Items, items
@@ -150,6 +150,7 @@ def pair_data(s: dict, split: str, encode: Callable[[Items], Encoded]) -> PairDa
     return PairData(encoded, torch.tensor(labels), pairs)
 
 
+@naming
 def run(spec: RunSpec) -> Result:
     """Train one condition with one seed and test it on every language and input; see `spec` for the settings."""
     s, at = spec.settings, musc_scale(spec.settings["scale"])

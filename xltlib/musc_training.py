@@ -157,7 +157,8 @@ def train_pairs(
 ) -> list[float]:  # fmt: skip
     """Fine-tune in place (see `training.optimise`); `model` needs a `projector`. Returns each step's loss.
 
-    InputError for an empty training set, and for a contrastive or mixing method without pairs.
+    InputError for an empty training set, and for a contrastive or mixing method without pairs; Diverged as soon as a
+    loss is not finite.
     """
     every = [pair for pairs in data.pairs.values() for pair in pairs]
     if not every:
@@ -176,4 +177,5 @@ def train_pairs(
 
     epoch = lambda: batches(data, fit.batch, rng, settings.preset.every_language)  # noqa: E731
     steps = fit.steps or fit.epochs * len(batches(data, fit.batch, random.Random(0), settings.preset.every_language))
-    return optimise(model, fit, steps, epoch, step, validate)
+    about = f"seed {seed}, method {settings.method}, preset {settings.preset.name}"
+    return optimise(model, fit, steps, epoch, step, validate, about)

@@ -3,8 +3,9 @@
 import pandas as pd
 
 from xltlib import musc, tasks
-from xltlib.statistics import summary
+from xltlib.statistics import pivot, summary
 from xltlib.store import RunSpec
+from xltlib.trials import finished
 
 RATES, FROZEN = (1e-3, 2e-3, 3e-3, 5e-3), (0, 2, 3)
 PAIR_SIZES, PAIR_RATE = (1000, 8000), 5e-4
@@ -39,16 +40,20 @@ def pairs(at: str, seeds: int = 2) -> list[RunSpec]:
 
 
 def rates_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Validation accuracy of the trial, mean over seeds, by task, frozen layers and learning rate."""
-    part = frame[frame["metric"] == "validation"]
-    return part.pivot_table(index=["task", "frozen_layers"], columns="learning_rate", values="value").reset_index()
+    """Validation accuracy of the trial, mean over seeds, by task, frozen layers and learning rate; nan where a run
+    diverged."""
+    part = finished(frame, ["task", "frozen_layers", "learning_rate"])
+    part = part[part["metric"] == "validation"]
+    cells = part.groupby(["task", "frozen_layers", "learning_rate"])["value"].mean()
+    return pivot(cells.reset_index(), ["task", "frozen_layers"], "learning_rate", "value").reset_index()
 
 
 def chosen(frame: pd.DataFrame) -> tuple[int, float]:
     """(frozen layers, learning rate) that the trial chooses: of the settings whose validation accuracy lies within one
     standard error of the best (over seeds; both tasks averaged), those that freeze most, as they train fastest, and of
-    these the most accurate one."""
-    part = frame[frame["metric"] == "validation"]
+    these the most accurate one. Settings with a run that diverged are out."""
+    part = finished(frame, ["frozen_layers", "learning_rate"])
+    part = part[part["metric"] == "validation"]
     cells = part.groupby(["frozen_layers", "learning_rate", "seed"])["value"].mean().groupby(level=[0, 1])
     found = cells.agg(["mean", "sem"])
     best = found.loc[found["mean"].idxmax()]
@@ -70,7 +75,8 @@ def pairs_table(frame: pd.DataFrame) -> pd.DataFrame:
 def learned(frame: pd.DataFrame) -> list[str]:
     """Tasks whose best setting, mean over seeds, is LEARNED or more above chance on English validation items. On a task
     that the model does not learn in the source language, methods of transfer cannot be told apart."""
-    part = frame[frame["metric"] == "validation"]
+    part = finished(frame, ["task", "train_size", "frozen_layers", "learning_rate"])
+    part = part[part["metric"] == "validation"]
     cells = part.groupby(["task", "train_size", "frozen_layers", "learning_rate"])["value"].mean()
     best = cells.groupby("task").max()
     return [name for name in best.index if best[name] >= 1 / len(tasks.task(name).classes) + LEARNED]

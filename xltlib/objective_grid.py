@@ -10,15 +10,18 @@ from functools import lru_cache
 
 import pandas as pd
 
-from xltlib import objective_models, objective_pretraining, objective_runs, objective_tables, store
+from xltlib import objective_models, objective_pretraining, objective_runs, objective_tables, pending, store
+from xltlib.corpora import statement_text
 from xltlib.downstream import TASKS
 from xltlib.errors import InputError, choice
 from xltlib.objective_pretraining import Checkpoint
 from xltlib.objective_tables import CONFOUNDS, HOUSE
 from xltlib.objectives import OBJECTIVES, START, first_token
 from xltlib.probing import ProbeSettings
+from xltlib.records import naming
 from xltlib.scales import objective_scale
 from xltlib.store import Result, RunSpec, Store
+from xltlib.trials import trial
 
 EXPERIMENT = "objectives"
 VERSIONS = {"ner": 2, "pos": 2}
@@ -65,9 +68,12 @@ def spec(
         raise InputError(f"unknown setting {unknown[0]!r}: use one of {', '.join(settings)}")
     named = checkpoint(objective, pretraining_seed, variant)
     corpus = objective_models.corpus_name()
+    if task == "nli":
+        corpus += f"+inference@{statement_text.tasks_hash()}"
     return RunSpec(EXPERIMENT, mode, VERSIONS.get(task, 1), corpus, named, seed, settings | changes)
 
 
+@naming
 def run(run_spec: RunSpec) -> Result:
     """Probe or fine-tune the model that a spec names: a row for each head's seed, split and metric, and rows of the
     majority class."""
@@ -192,7 +198,8 @@ def complete(records: Store, at: str, jobs: int = 1) -> None:
     for part, wanted in PARTS.items():
         todo = records.missing_in_reference(EXPERIMENT + part, wanted(at))
         objective_pretraining.prepare([run_spec.checkpoint for run_spec in todo], jobs)
-        records.complete_reference(EXPERIMENT + part, wanted(at), run, jobs=jobs)
+        how = trial(run) if part == "-rates" else run
+        records.complete_reference(EXPERIMENT + part, wanted(at), how, jobs=jobs)
         if part == "-rates":
             _check_rates(at)
 
@@ -214,3 +221,12 @@ def reference(at: str = "mini", part: str = "") -> pd.DataFrame:
     objective_scale(at)
     file = EXPERIMENT + part
     return store.reference(file) if (store.REFERENCE / f"{file}.parquet").exists() else pd.DataFrame()
+
+
+def absent(at: str = "mini", part: str = "") -> set[str]:
+    """The tasks of which a reference file lacks runs of today's grid; all of them while a model that they need has
+    never been built."""
+    try:
+        return pending.missing(reference(at, part), PARTS[part](at))
+    except InputError:
+        return set(objective_scale(at).tasks)

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.metrics import f1_score
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, gelu
 
 from xltlib import downstream, probing
 from xltlib.downstream import CUT, TASKS, TextItem, WordItem, first_subwords, token_scores
-from xltlib.errors import InputError
+from xltlib.errors import Diverged, InputError, finite
+from xltlib.evaluation import f1_macro
 from xltlib.objectives import END, PAD, START
 from xltlib.pretraining import pad
 from xltlib.probing import EarlyStopping, ProbeSettings
@@ -117,12 +117,12 @@ def kept_labels(encoding: Encoding) -> Tensor:
 
 
 def scores(encoding: Encoding, guesses: np.ndarray, words: bool) -> dict[str, float]:
-    """Metrics of predicted classes of what has features: accuracy and macro-F1; of words also the accuracy with cut
-    words as errors, and the share that was cut."""
+    """Metrics of predicted classes of what has features: accuracy and macro-F1 (`evaluation.F1_MACRO`); of words also
+    the accuracy with cut words as errors, and the share that was cut."""
     truth = np.asarray(encoding.labels)
     if not words:
-        macro = f1_score(truth, guesses, average="macro", zero_division=0)
-        return {"accuracy": float((truth == guesses).mean()), "f1_macro": float(macro)}
+        macro = f1_macro(truth, guesses)  # first, as it checks that there is a guess for each label
+        return {"accuracy": float((truth == guesses).mean()), "f1_macro": macro}
     every = np.full(len(truth), CUT)
     every[encoding.kept] = guesses
     found = token_scores(truth, every)
@@ -141,7 +141,10 @@ def probe(
     found = found or {name: features(model, encoding, pooling) for name, encoding in sets.items()}
     train = sets["train"]
     held = (found["validation"], kept_labels(sets["validation"])) if settings.patience else None
-    heads = probing.train_heads(found["train"], kept_labels(train), settings, seeds, train.groups, held)
+    try:
+        heads = probing.train_heads(found["train"], kept_labels(train), settings, seeds, train.groups, held)
+    except Diverged as error:
+        raise Diverged(f"{task}: {error}") from None
     rows = []
     for name, encoding in sets.items():
         if name != "train":
@@ -175,7 +178,7 @@ def fine_tune(
     loss has not fallen for `settings.patience` of them; score them on the other sets. The model given is changed.
 
     Batches are of items of like length, but for "sum with pads". All in float32: for models of this size bfloat16 is
-    not faster.
+    not faster. Diverged, which names task, seed and epoch, as soon as a loss is not finite.
     """
     torch.manual_seed(seed)
     tuned = Tuned(model, settings, sets["train"].sides, seed, pooling)
@@ -183,10 +186,14 @@ def fine_tune(
     window = 1 if pooling == "sum with pads" else 10
     optimiser = torch.optim.AdamW(tuned.parameters(), lr=settings.learning_rate, weight_decay=0.0)
     stopping = EarlyStopping([p[None] for p in tuned.parameters()], settings.patience) if settings.patience else None
-    for _ in range(settings.epochs):
-        _epoch(tuned, optimiser, sets["train"], length_batches(lengths, settings.batch, rng, window))
-        if stopping and stopping.stop(torch.tensor([validation_loss(tuned, sets["validation"])])):
-            break
+    about = f"fine-tuning on {task}, seed {seed}, learning rate {settings.learning_rate:g}"
+    for epoch in range(1, settings.epochs + 1):
+        batches = length_batches(lengths, settings.batch, rng, window)
+        _epoch(tuned, optimiser, sets["train"], batches, f"epoch {epoch}", about)
+        if stopping:
+            lost = finite(validation_loss(tuned, sets["validation"]), "validation loss", f"epoch {epoch}", about)
+            if stopping.stop(torch.tensor([lost])):
+                break
     if stopping:
         stopping.restore()
     found = []
@@ -198,14 +205,18 @@ def fine_tune(
     return found
 
 
-def _epoch(tuned: Tuned, optimiser: torch.optim.Optimizer, train: Encoding, batches: Sequence[Sequence[int]]) -> None:
-    """One pass over batches of training items."""
+def _epoch(
+    tuned: Tuned, optimiser: torch.optim.Optimizer, train: Encoding, batches: Sequence[Sequence[int]], where: str,
+    about: str,
+) -> None:  # fmt: skip
+    """One pass over batches of training items; `where` and `about` name it when it diverges."""
     tuned.train()
     labels, groups = kept_labels(train), train.groups
     ends = np.cumsum([0, *groups])
     for rows in batches:
         wanted = torch.cat([labels[ends[row] : ends[row + 1]] for row in rows])
         loss = cross_entropy(tuned(train, rows), wanted)
+        finite(loss.item(), "loss", where, about)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -213,9 +224,12 @@ def _epoch(tuned: Tuned, optimiser: torch.optim.Optimizer, train: Encoding, batc
 
 @torch.no_grad()
 def logits(tuned: Tuned, encoding: Encoding, batch: int = BATCH) -> Tensor:
-    """Logits (n, classes) of all that has features, in order, without dropout."""
+    """Logits (n, classes) of all that has features, in order, without dropout. Diverged when they are not finite."""
     tuned.eval()
-    return in_order(encoding, tuned.pooling, batch, lambda rows: tuned(encoding, rows))
+    found = in_order(encoding, tuned.pooling, batch, lambda rows: tuned(encoding, rows))
+    if not torch.isfinite(found).all():
+        raise Diverged("the fine-tuned model's logits are not finite: the training diverged; lower the learning rate")
+    return found
 
 
 def guessed(tuned: Tuned, encoding: Encoding, batch: int = BATCH) -> np.ndarray:

@@ -16,7 +16,7 @@ from xltlib.errors import InputError, choice
 from xltlib.languages import OTC_LANGUAGES, language
 from xltlib.losses import OTC_FORMS
 from xltlib.models import Classifier, HeadSettings, bfloat16_pays, fingerprint, load_encoder, load_tokenizer
-from xltlib.records import canonical
+from xltlib.records import canonical, naming
 from xltlib.regimes import Labelled
 from xltlib.scales import BUILD, Scale, scale
 from xltlib.store import Result, RunSpec
@@ -203,6 +203,7 @@ def test_languages(s: dict) -> list[str]:
     return [s["target"]] if s["target"] else s["languages"]
 
 
+@naming
 def run(spec: RunSpec) -> Result:
     """Train one condition with one seed and test it; see `spec` for the settings."""
     s = spec.settings

@@ -25,7 +25,7 @@ from xltlib.colours import BLACK, INK, PANEL, STYLE, VERMILION, colour, marker
 from xltlib.errors import InputError
 from xltlib.languages import LANGUAGES
 from xltlib.scales import BUILD
-from xltlib.statistics import summary
+from xltlib.statistics import keyed, summary
 from xltlib.tables import table
 
 FIGURES = BUILD / "figures"
@@ -146,8 +146,9 @@ def dot_interval(
     """Mean and 95 % CI of each group in each row, n in the legend; returns the summary that it drew.
 
     `frame` has one line a run (row, group, value; the interval is then `statistics.summary`'s over the runs), or the
-    columns row, group, mean, low, high, n. `baseline` draws the majority baseline
-    (at 0: "no difference"), `printed` the paper's number of a row; `bars` says what low and high are.
+    columns row, group, mean, low, high, n. A row or group that is missing (None, nan) is drawn as "none". `baseline`
+    draws the majority baseline (at 0: "no difference"), `printed` the paper's number of a row; `bars` says what low and
+    high are. InputError for what cannot be drawn, among it two lines of one row and group.
     """
     drawn = _summarised(frame, value, row, group)
     rows, groups = list(dict.fromkeys(drawn[row])), list(dict.fromkeys(drawn[group]))
@@ -170,13 +171,13 @@ def dot_interval(
 def _summarised(frame: pd.DataFrame, value: str, row: str, group: str) -> pd.DataFrame:
     ready = {row, group, "mean", "low", "high", "n"}
     if ready <= set(frame.columns):
-        return frame[[row, group, "mean", "low", "high", "n"]].reset_index(drop=True)
-    missing = [column for column in (row, group, value) if column not in frame]
-    if missing or frame.empty:
-        what = f"no column {missing[0]!r} (there are: {', '.join(map(str, frame.columns))})" if missing else "no rows"
-        raise InputError(f"dot_interval: {what}")
+        found = keyed(frame, [row, group], "mean")
+        if (double := found.duplicated([row, group])).any():
+            cell = found.loc[double, [row, group]].iloc[0].to_dict()
+            raise InputError(f"dot_interval: two lines for {cell}: give one, or the runs behind them")
+        return found.assign(**{name: frame[name].to_numpy() for name in ("low", "high", "n")})
     lines = []
-    for (r, g), values in frame.groupby([row, group], sort=False)[value]:
+    for (r, g), values in keyed(frame, [row, group], value).groupby([row, group], sort=False)[value]:
         found = summary(values)
         lines.append({row: r, group: g, "mean": found.mean, "low": found.low, "high": found.high, "n": found.n})
     return pd.DataFrame(lines)

@@ -25,6 +25,7 @@ from transformers import BertConfig, BertForMaskedLM, M2M100Config, M2M100ForCon
 from transformers.models.m2m_100.tokenization_m2m_100 import FAIRSEQ_LANGUAGE_CODES
 
 from xltlib.corpora.pretraining_texts import GENERATIONS, Reviews, ReviewsAndStatements
+from xltlib.errors import finite
 
 M2M_CODES = FAIRSEQ_LANGUAGE_CODES["m2m100"]
 VOCABULARY = 6000
@@ -192,7 +193,8 @@ class Training:
     """AdamW, or the given optimisers, over a recipe's schedule: each one's learning rate rises and falls in proportion.
     Its state is kept in `state` (safetensors) at every evaluation, and a run that was killed goes on from there with
     the same numbers: batches, masks and dropout depend on seed and step alone. It computes where the model lies; a
-    state that was written on a GPU can be read on a processor, and the other way round."""
+    state that was written on a GPU can be read on a processor, and the other way round. Diverged, before anything is
+    learned from it or kept, when a loss or a gradient is not finite."""
 
     def __init__(
         self, model: torch.nn.Module, recipe: Recipe, state: Path, optimisers: Sequence[torch.optim.Optimizer] = ()
@@ -237,13 +239,18 @@ class Training:
     def _step(self, loss: torch.Tensor) -> None:
         for group, highest in zip(self._groups(), self.highest, strict=True):
             group["lr"] = highest * self.rate()
+        self.losses.append(self._finite(loss.item(), "loss"))
         self.model.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self._finite(torch.nn.utils.clip_grad_norm_(self.parameters, 1.0).item(), "gradient's norm")
         for optimiser in self.optimisers:
             optimiser.step()
-        self.losses.append(loss.item())
         self.step += 1
+
+    def _finite(self, value: float, what: str) -> float:
+        recipe = self.recipe
+        about = f"{self.state.stem}, seed {recipe.seed}, learning rate {recipe.learning_rate:g}"
+        return finite(value, what, f"step {self.step + 1} of {self.stop}", about)
 
     def _save(self) -> None:
         tensors = {f"parameter.{i}": p.detach() for i, p in enumerate(self.parameters)}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, gelu
 
-from xltlib.errors import InputError
+from xltlib.errors import Diverged, InputError
 
 IGNORED = -100
 """Label of what is no example: filling of batches of unequal size."""
@@ -76,7 +76,10 @@ class EarlyStopping:
         self.loss, self.waited = torch.full((runs,), torch.inf), torch.zeros(runs, dtype=torch.long)
 
     def stop(self, losses: Tensor) -> bool:
-        """Whether all trainings have stopped, after an epoch with these validation losses, one a training."""
+        """Whether all trainings have stopped, after an epoch with these validation losses, one a training. Diverged
+        when one is no number: it would never be better than what came before."""
+        if losses.isnan().any():
+            raise Diverged(f"validation loss {int(losses.isnan().nonzero()[0])} is nan: the training diverged")
         better = (losses < self.loss) & (self.waited < self.patience)
         self.waited = torch.where(better, 0, self.waited + 1)
         self.loss = torch.where(better, losses, self.loss)
@@ -98,7 +101,8 @@ def train_heads(
 
     `groups`: how many rows each text has, in order (a text's words stand together in a batch, and `settings.batch`
     counts texts); None: one row each. `held`: validation features and labels, which early stopping looks at.
-    InputError when numbers do not fit together.
+    InputError when numbers do not fit together or features are not finite; Diverged, which names the head's seed, as
+    soon as a loss is not finite.
     """
     groups = [1] * len(labels) if groups is None else list(groups)
     if not len(features) == len(labels) == sum(groups) or not len(labels):
@@ -106,27 +110,45 @@ def train_heads(
         raise InputError(f"probing needs as many features as labels, at least one: {found}")
     if settings.patience and held is None:
         raise InputError("early stopping needs validation features and labels: give them, or set patience to None")
+    if not torch.isfinite(features).all():
+        raise InputError("probing needs finite features: the model that gave these has diverged")
     heads = Heads(features.shape[1], settings, seeds).to(features.device)
     stopping = EarlyStopping(list(heads.parameters()), settings.patience) if settings.patience else None
     optimiser = torch.optim.AdamW(heads.parameters(), lr=settings.learning_rate, weight_decay=0.0)
     draws = [torch.Generator().manual_seed(seed + 10**6) for seed in seeds]
     starts = torch.tensor([0, *groups]).cumsum(0)
-    for _ in range(settings.epochs):
+    for epoch in range(1, settings.epochs + 1):
         orders = [torch.randperm(len(groups), generator=draw) for draw in draws]
         for start in range(0, len(groups), settings.batch):
             rows = [_rows(order[start : start + settings.batch], starts) for order in orders]
             chosen, wanted = _side_by_side(rows, labels)
             kept = _dropout_masks(rows, chosen.shape[1], features.shape[1], settings.dropout, draws)
             logits = heads(features[chosen], kept.to(features.device))
-            loss = _mean_by_seed(logits, wanted.to(features.device))
+            losses = _means_by_seed(logits, wanted.to(features.device))
+            _check(heads, losses, "loss", epoch)
+            loss = losses.sum()  # a seed's gradient does not depend on the others
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
-        if stopping and stopping.stop(validation_losses(heads, *held)):
-            break
+        if stopping:
+            lost = validation_losses(heads, *held)
+            _check(heads, lost, "validation loss", epoch)
+            if stopping.stop(lost):
+                break
     if stopping:
         stopping.restore()
+    sums = torch.stack([p.detach().flatten(1).sum(1) for p in heads.parameters()]).sum(0)
+    _check(heads, sums, "sum of weights", settings.epochs)
     return heads
+
+
+def _check(heads: Heads, values: Tensor, what: str, epoch: int) -> None:
+    """Diverged for the first head whose value, of (S,), is not finite."""
+    if not torch.isfinite(values).all():
+        i = int((~torch.isfinite(values)).nonzero()[0])
+        about = f"head's seed {heads.seeds[i]}, learning rate {heads.settings.learning_rate:g}"
+        where = f"epoch {epoch} is {values[i].item()}"
+        raise Diverged(f"the probing ({about}) diverged: the {what} of {where}; lower the learning rate")
 
 
 @torch.no_grad()
@@ -161,15 +183,20 @@ def _dropout_masks(
     return kept
 
 
-def _mean_by_seed(logits: Tensor, wanted: Tensor) -> Tensor:
-    """The sum over seeds of each seed's mean loss: a seed's gradient does not depend on the others."""
+def _means_by_seed(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Each seed's mean loss, (S,)."""
     losses = cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED, reduction="none")
     losses = losses.view(wanted.shape)
-    return (losses.sum(1) / wanted.ne(IGNORED).sum(1).clamp(min=1)).sum()
+    return losses.sum(1) / wanted.ne(IGNORED).sum(1).clamp(min=1)
 
 
 @torch.no_grad()
 def predict(heads: Heads, features: Tensor, batch: int = 4096) -> Tensor:
-    """Predicted classes (S, n) of features (n, width), without dropout."""
-    parts = [heads(features[start : start + batch]).argmax(-1) for start in range(0, len(features), batch)]
+    """Predicted classes (S, n) of features (n, width), without dropout. Diverged when logits are not finite."""
+    parts = []
+    for start in range(0, len(features), batch):
+        logits = heads(features[start : start + batch])
+        if not torch.isfinite(logits).all():
+            raise Diverged(f"the heads' logits for rows from {start} on are not finite: the training diverged")
+        parts.append(logits.argmax(-1))
     return torch.cat(parts, dim=1)

@@ -4,7 +4,7 @@ Three things stay apart: what a paper printed, what a re-analysis of the printed
 `schema` checks every file of data/published as it is read.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -86,6 +86,7 @@ class Verdict(StrEnum):
     REPRODUCED = "reproduced"
     NOT_REPRODUCED = "not reproduced"
     INCONCLUSIVE = "inconclusive"
+    PREMISE_NOT_MET = "premise not met"
     NOT_RUN = "not run"
     UNCHECKABLE = "cannot be checked"
 
@@ -111,11 +112,67 @@ def verdict(effect: Summary | None, direction: str, unit: float = 0.01) -> Verdi
 
 
 @dataclass(frozen=True)
+class Part:
+    """One of the things that a claim says: what (a difference, a language, a rival), its effect at run level (None: not
+    run), and the claimed direction."""
+
+    what: str
+    effect: Summary | None
+    direction: str = ">0"
+
+    def verdict(self, unit: float = 0.01) -> Verdict:
+        """The rule's verdict on this part alone."""
+        return verdict(self.effect, self.direction, unit)
+
+    def told(self, unit: float = 0.01) -> str:
+        """In one line: what, the effect with its interval, the verdict."""
+        return f"{self.what}: {self.effect if self.effect else 'no runs'}, {self.verdict(unit)}"
+
+
+def joint(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict on a claim of several parts, and on "the best of several", which is one part a rival: reproduced when
+    every part is, not reproduced when one part is not, else inconclusive; not run when a part was not."""
+    found = set(verdicts)
+    if not found or Verdict.NOT_RUN in found:
+        return Verdict.NOT_RUN
+    if Verdict.NOT_REPRODUCED in found:
+        return Verdict.NOT_REPRODUCED
+    return Verdict.REPRODUCED if found == {Verdict.REPRODUCED} else Verdict.INCONCLUSIVE
+
+
+def most(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict on "on most of them": reproduced on more than half, not reproduced when half or more are not, else
+    inconclusive; not run when one was not."""
+    found = list(verdicts)
+    if not found or Verdict.NOT_RUN in found:
+        return Verdict.NOT_RUN
+    if 2 * found.count(Verdict.REPRODUCED) > len(found):
+        return Verdict.REPRODUCED
+    return Verdict.NOT_REPRODUCED if 2 * found.count(Verdict.NOT_REPRODUCED) >= len(found) else Verdict.INCONCLUSIVE
+
+
+def deciding(parts: Sequence[Part], unit: float = 0.01) -> Part:
+    """Of a claim's parts the one that its row shows: one that is not reproduced before one that is open before one that
+    is reproduced; of equals the one whose interval reaches farthest against the claim."""
+    order = [Verdict.NOT_RUN, Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE, Verdict.REPRODUCED]
+
+    def against(part: Part) -> float:
+        if part.effect is None:
+            return 0.0
+        ends = {">0": part.effect.low, "<0": -part.effect.high, "=0": -max(abs(part.effect.low), abs(part.effect.high))}
+        return ends[part.direction]
+
+    return min(parts, key=lambda part: (order.index(part.verdict(unit)), against(part)))
+
+
+@dataclass(frozen=True)
 class LedgerRow:
     """One row: a claim (its id, "O01") or a printed cell ("otc-0002"), what we measured, at which scale, by which test.
 
-    `printed` and `reanalysis` come from the files unless given. A claim's verdict follows from `effect` and `direction`
-    unless `decided` says otherwise ("cannot be checked"); a cell has none.
+    `printed` and `reanalysis` come from the files unless given. A claim's verdict follows from `effect` and
+    `direction`, or from its `parts` (`joint`; the row then shows the one that decides), unless `decided` says otherwise
+    ("cannot be checked"); a cell has none. `shown`: effects that decide nothing and must be seen beside a mean, such as
+    single tasks whose signs differ.
     """
 
     id: str
@@ -128,10 +185,12 @@ class LedgerRow:
     reanalysis: str = ""
     decided: Verdict | None = None
     note: str = ""
+    parts: tuple[Part, ...] = ()
+    shown: tuple[Part, ...] = ()
 
 
 _NUMBERS = ["mean", "low", "high", "sd", "n"]
-_TEXTS = ["id", "paper", "statement", "printed", "reanalysis", "scale", "verdict", "test", "note"]
+_TEXTS = ["id", "paper", "statement", "printed", "reanalysis", "scale", "verdict", "test", "parts", "shown", "note"]
 _LEDGER = [*_TEXTS[:5], *_NUMBERS, *_TEXTS[5:]]
 
 
@@ -153,19 +212,28 @@ def _line(row: LedgerRow, known: pd.DataFrame, printed: pd.DataFrame) -> dict:
         of_claim = known.loc[row.id]
         paper, statement, number = of_claim["paper"], of_claim["statement"], of_claim["published_numbers"]
         reanalysis = of_claim["holds_on_published"]
-        decided = row.decided or verdict(row.effect, row.direction, row.unit)
+        decided = row.decided or _verdict_of(row)
     elif row.id in printed.index:
         cell = printed.loc[row.id]
         paper, statement, number = cell["paper"], _cell_text(cell), _number_text(cell)
         reanalysis, decided = "", row.decided or ""
     else:
         raise InputError(f"ledger: {row.id!r} is neither a claim of claims.csv nor a cell such as otc-0002")
-    effect = row.effect or Summary(float("nan"), float("nan"), float("nan"), float("nan"), None)
+    effect = deciding(row.parts, row.unit).effect if row.parts else row.effect
+    effect = effect or Summary(float("nan"), float("nan"), float("nan"), float("nan"), None)
     return {
         "id": row.id, "paper": paper, "statement": statement, "printed": row.printed or number,
         "reanalysis": row.reanalysis or reanalysis, "mean": effect.mean, "low": effect.low, "high": effect.high,
-        "sd": effect.sd, "n": effect.n, "scale": row.scale, "verdict": str(decided), "test": row.test, "note": row.note,
+        "sd": effect.sd, "n": effect.n, "scale": row.scale, "verdict": str(decided), "test": row.test,
+        "parts": "; ".join(part.told(row.unit) for part in row.parts),
+        "shown": "; ".join(part.told(row.unit) for part in row.shown), "note": row.note,
     }  # fmt: skip
+
+
+def _verdict_of(row: LedgerRow) -> Verdict:
+    if row.parts:
+        return joint(part.verdict(row.unit) for part in row.parts)
+    return verdict(row.effect, row.direction, row.unit)
 
 
 def _cell_text(cell: pd.Series) -> str:
@@ -207,7 +275,7 @@ def compare_ledgers(fresh: pd.DataFrame, committed: pd.DataFrame, tolerance: flo
     lines = [f"{row}: only in the fresh ledger" for row in new.index.difference(old.index)]
     lines += [f"{row}: only in the committed ledger" for row in old.index.difference(new.index)]
     for row in new.index.intersection(old.index):
-        for column in ("verdict", "scale", *_NUMBERS):
+        for column in ("verdict", "scale", "parts", "shown", *_NUMBERS):
             if not _same(new.at[row, column], old.at[row, column], tolerance):
                 lines.append(f"{row}: {column} is {new.at[row, column]}, committed {old.at[row, column]}")
     return lines

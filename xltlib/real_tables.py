@@ -29,7 +29,7 @@ def gains(frame: pd.DataFrame, metric: str = "accuracy", by: Sequence[str] = CON
     InputError: a seed occurs twice (`by` does not tell its conditions apart), or lacks a system.
     """
     rows = []
-    for names, part in _of(frame, metric).groupby(list(by), sort=False):
+    for names, part in _of(frame, metric).groupby(list(by), sort=False, dropna=False):
         where = dict(zip(by, names, strict=True))
         if part.duplicated(["seed", "system"]).any():
             raise InputError(f"{where}: more than one run a seed; group by more of {', '.join(CONDITION)}")

@@ -48,6 +48,7 @@ from xltlib.real_items import (
     text_of,
     words_of,
 )
+from xltlib.records import naming
 from xltlib.stacks import POOLINGS, Stack, StackSettings
 from xltlib.store import Result, RunSpec, Store
 from xltlib.training import Settings, length_batches, optimise
@@ -143,10 +144,11 @@ def fine_tune(model: Stack, sets: dict[str, Encoding], settings: ProbeSettings, 
 
     how, steps = Settings(learning_rate=settings.learning_rate, schedule="constant"), -(-len(lengths) // settings.batch)
     epoch = partial(length_batches, lengths, settings.batch, rng)
-    optimise(tuned, how, settings.epochs * steps, epoch, loss_of, validate)
+    optimise(tuned, how, settings.epochs * steps, epoch, loss_of, validate, f"fine-tuning, seed {seed}")
     return objective_runs.guessed(tuned.eval(), sets["test"])
 
 
+@naming
 def run(spec: RunSpec, folder: Path | str | None = None) -> Result:
     """Train and test all systems on one split. The files in `folder` must be those that the spec names."""
     s, place = spec.settings, locate(spec.settings["data"], folder)

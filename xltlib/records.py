@@ -14,14 +14,14 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from xltlib.errors import InputError
+from xltlib.errors import Diverged, InputError
 
 
 def canonical(content: Any) -> str:
@@ -94,6 +94,19 @@ class Result:
         for metric in self.metrics:
             if missing := {"metric", "value"} - set(metric):
                 raise InputError(f"a metric lacks {', '.join(sorted(missing))}: {metric}")
+
+
+def naming(run: Callable[[RunSpec], Result]) -> Callable[[RunSpec], Result]:
+    """A run that names itself (experiment, id, method, seed, settings) when it diverges."""
+
+    @functools.wraps(run)
+    def named(spec: RunSpec, *args: Any, **options: Any) -> Result:
+        try:
+            return run(spec, *args, **options)
+        except Diverged as error:
+            raise error if str(spec) in str(error) else Diverged(f"run {spec}: {error}") from None
+
+    return named
 
 
 @dataclass(frozen=True)

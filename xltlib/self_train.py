@@ -17,7 +17,7 @@ from xltlib.corpora import problems
 from xltlib.errors import InputError, choice
 from xltlib.generation import generate
 from xltlib.models import bfloat16_pays, fingerprint, load_causal, load_tokenizer
-from xltlib.records import canonical
+from xltlib.records import canonical, naming
 from xltlib.scales import BUILD, self_scale
 from xltlib.self_translation import SOURCE, TICK, SelfTranslator, marked, signature_of, unmarked
 from xltlib.store import Result, RunSpec
@@ -246,6 +246,7 @@ def training_items(s: dict) -> list[Item]:
 # Running --------------------------------------------------------------------------------------------------------------
 
 
+@naming
 def run(spec: RunSpec) -> Result:
     """Tune and test one condition with one seed; see `spec` for the settings.
 

@@ -5,14 +5,18 @@ import pandas as pd
 
 from xltlib import published, self_train, text_tasks
 from xltlib.models import fingerprint
+from xltlib.published import Part
 from xltlib.scales import self_scale
 from xltlib.self_train import FIELDS, SOURCE, TRAINING, VERSION
+from xltlib.statistics import Summary
 from xltlib.store import Result, RunSpec
 
 QUALITY = "self-translation"
 """Experiment of the runs that measure translations."""
 D_SRC, D_TGT = TRAINING[:2]
 RUN = ["seed", "learning_rate"]
+CHARACTERS = "BLEU, characters"
+"""BLEU with one tokenizer for all languages, characters: scores of languages can be compared with each other."""
 LEAST = 0.1
 """BLEU below this counts as this: its logarithm would have no bound."""
 
@@ -72,9 +76,10 @@ def _one_text(item: text_tasks.Item, field: str) -> str:
     return found if isinstance(found, str) else found[0]
 
 
-def bleu_table(quality: pd.DataFrame) -> pd.Series:
-    """BLEU by (decoder or "external", language) on word problems."""
-    part = quality[(quality["metric"] == "BLEU") & (quality["task"] == "problems")]
+def bleu_table(quality: pd.DataFrame, metric: str = "BLEU") -> pd.Series:
+    """BLEU by (decoder or "external", language) on word problems; `metric`: "BLEU", with each language's tokenizer, or
+    CHARACTERS."""
+    part = quality[(quality["metric"] == metric) & (quality["task"] == "problems")]
     names = part["decoder"].where(part["translator"] == "self", "external")
     return part.assign(by=names).set_index(["by", "language"])["value"]
 
@@ -124,11 +129,32 @@ def regression(cells: pd.DataFrame):
     return smf.ols("gain ~ log_bleu + baseline", cells).fit()
 
 
-def slopes(cells: pd.DataFrame) -> pd.DataFrame:
-    """S04: the two coefficients for each run (seed and rate), from all its cells: columns `log BLEU`, `baseline`."""
-    found = {run: regression(part) for run, part in cells.groupby(RUN)}
-    return pd.DataFrame({
-        run: {"log BLEU": fit.params["log_bleu"], "baseline": fit.params["baseline"]}
-        for run, fit in found.items()
-        if fit is not None
-    }).T  # fmt: skip
+COUPLED = (
+    "the gain is a difference from the baseline, itself a covariate: errors of the baseline alone would give it a "
+    "coefficient below zero; BLEU goes with the decoder's size, so the coefficient of BLEU stands for size as well"
+)
+"""What to know of S04's regression."""
+
+
+def bleu_parts(cells: pd.DataFrame, quality: pd.DataFrame) -> tuple[Part, ...]:
+    """S04's two signs, from one point a cell (language and translator; runs averaged, since all runs of a cell share
+    its BLEU): log BLEU above zero, with each tokenizer that there is, and the baseline below zero."""
+    keys = ["by", "decoder", "language"]
+    means = cells.groupby(keys, as_index=False)[["bleu", "gain", "baseline"]].mean()
+    parts = []
+    for name, metric in (("the paper's tokenizers", "BLEU"), ("characters in all languages", CHARACTERS)):
+        score = bleu_table(quality, metric)
+        if len(score):
+            own = means.assign(bleu=[score.loc[by, code] for by, _, code in means[keys].itertuples(index=False)])
+            fit = regression(own)
+            parts.append(Part(f"log BLEU, {name}", _coefficient(fit, "log_bleu"), ">0"))
+            parts.append(Part(f"baseline, beside it ({name})", _coefficient(fit, "baseline"), "<0"))
+    return tuple(parts)
+
+
+def _coefficient(fit, term: str) -> Summary | None:
+    """A coefficient with its 95 % interval; n counts cells."""
+    if fit is None:
+        return None
+    low, high = fit.conf_int().loc[term]
+    return Summary(float(fit.params[term]), float("nan"), float(low), float(high), int(fit.nobs))

@@ -13,9 +13,11 @@ import pandas as pd
 from xltlib import self_train, store, text_tasks
 from xltlib.errors import InputError
 from xltlib.models import fingerprint
+from xltlib.records import naming
 from xltlib.scales import self_scale
 from xltlib.self_train import SOURCE, VERSION, items
 from xltlib.store import Result, RunSpec, Store
+from xltlib.trials import DIVERGED, finished, trial
 
 EXPERIMENT = "self-train-trial"
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)
@@ -39,6 +41,7 @@ def specs(at: str) -> list[RunSpec]:
     ]  # fmt: skip
 
 
+@naming
 def run(spec: RunSpec) -> Result:
     """Tune on English training items and score English validation items; the baseline of these items, too."""
     s = spec.settings
@@ -53,9 +56,12 @@ def run(spec: RunSpec) -> Result:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a task: the score on English validation items for each rate, the baseline, and whether it is learned."""
+    """One row a task: the score on English validation items for each rate (nan where the run diverged), the baseline,
+    and whether it is learned. InputError: no rate of a task finished."""
     found = []
     for task, part in frame.groupby("task", sort=False):
+        if (part["metric"] == DIVERGED).sum() == part["learning_rate"].nunique():
+            raise InputError(f"task {task}: every rate diverged; try lower ones")
         score = part[part["metric"] == text_tasks.TASKS[task].metric].set_index("learning_rate")["value"].sort_index()
         baseline = part.loc[part["metric"] == BASELINE, "value"].iloc[0]
         row = {"task": task} | {f"{rate:g}": value for rate, value in score.items()}
@@ -64,15 +70,17 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def chosen(frame: pd.DataFrame, live_task: str) -> tuple[tuple[float, ...], tuple[str, ...]]:
-    """The best two rates of the live task in order (of equals the lower one), and the tasks that are learned."""
+    """The best two rates of the live task in order (of equals the lower one; those that diverged are out), and the
+    tasks that are learned."""
     told = table(frame).set_index("task")
-    rates = sorted(frame["learning_rate"].unique(), key=lambda rate: (-told.loc[live_task, f"{rate:g}"], rate))[:2]
+    left = finished(frame[frame["task"] == live_task], "learning_rate")["learning_rate"].unique()
+    rates = sorted(left, key=lambda rate: (-told.loc[live_task, f"{rate:g}"], rate))[:2]
     return tuple(sorted(map(float, rates))), tuple(told.index[told["learned"]])
 
 
 def complete(records: Store, at: str, jobs: int = 1) -> None:
     """Make the reference file of the trial; InputError when the scale has other rates or tasks than it chooses."""
-    records.complete_reference(EXPERIMENT, specs(at), run, jobs=jobs)
+    records.complete_reference(EXPERIMENT, specs(at), trial(run), jobs=jobs)
     s, (rates, tasks) = self_scale(at), chosen(reference(), self_scale(at).live_task)
     if (s.rates, s.tasks) != (rates, tasks):
         raise InputError(

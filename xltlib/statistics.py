@@ -5,7 +5,6 @@ deviations (ddof=1) unless said otherwise. Every function raises InputError on e
 """
 
 import math
-import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -13,10 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-import statsmodels.formula.api as smf
 from scipy import stats
 
+from xltlib import mixed
 from xltlib.errors import InputError
+from xltlib.mixed_design import design
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,64 @@ def summary(values: Iterable[float], confidence: float = 0.95) -> Summary:
 
 def spread(part: pd.DataFrame, rows: str | Sequence[str], columns: str, runs: Sequence[str] = ()) -> pd.DataFrame:
     """A table of mean [95 % CI], n of the column `value`, by `rows` and `columns`. `runs` names a run (its seed, say):
-    values of one run are averaged first, so that n counts runs."""
+    values of one run are averaged first, so that n counts runs. A key that a method lacks (None, nan) is a key like any
+    other, shown as "none". InputError: no rows, or a column that is not there."""
     keys = [*([rows] if isinstance(rows, str) else rows), columns]
+    part = keyed(part, [*keys, *runs])
     if runs:
         part = part.groupby([*keys, *runs], sort=False)["value"].mean().reset_index()
     cells = part.groupby(keys, sort=False)["value"]
     return cells.apply(lambda values: str(summary(values))).unstack().reset_index()
+
+
+NONE = "none"
+"""How tables and figures show a key that a row lacks."""
+
+
+def keyed(part: pd.DataFrame, keys: Sequence[str], values: str = "value") -> pd.DataFrame:
+    """The columns `keys` and `values`, with NONE for keys that a row lacks: pandas drops such rows without a word.
+
+    Other keys stay as they are. InputError: no rows, a column that is not there, or an empty value.
+    """
+    if missing := [column for column in (*keys, values) if column not in part]:
+        raise InputError(f"no column {missing[0]!r}; there are: {', '.join(map(str, part.columns))}")
+    if part.empty:
+        raise InputError(f"no rows to group by {', '.join(keys)}")
+    found = part[list(dict.fromkeys([*keys, values]))].reset_index(drop=True)
+    if found[values].isna().any():
+        where = found[list(keys)][found[values].isna()].iloc[0].to_dict()
+        raise InputError(f"{where}: column {values!r} is empty; drop or rerun that run")
+    return found.assign(**{key: _with_none(found[key]) for key in keys})
+
+
+def _with_none(column: pd.Series) -> pd.Series:
+    """A column of keys as it is when none is missing (a category without unused ones); else as objects."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.cat.remove_unused_categories()
+    if not column.isna().any():
+        return column
+    if (column == NONE).any():
+        raise InputError(f"column {column.name!r} has empty cells beside the key {NONE!r}: name one of them otherwise")
+    return column.astype(object).where(column.notna(), NONE)
+
+
+def pivot(part: pd.DataFrame, rows: str | Sequence[str], columns: str | Sequence[str], values: str) -> pd.DataFrame:
+    """A table with a row for each combination of `rows` and a column for each of `columns`, one value a cell (nan where
+    there is none); keys that a row lacks are "none".
+
+    Unlike pandas' pivot_table it averages nothing: a cell of two rows holds two conditions, or a run that was counted
+    twice. InputError names the first such cell and what tells its rows apart.
+    """
+    rows, columns = ([keys] if isinstance(keys, str) else list(keys) for keys in (rows, columns))
+    found = keyed(part, [*rows, *columns], values)
+    double = found.duplicated([*rows, *columns], keep=False)
+    if double.any():
+        cell = found.loc[double, [*rows, *columns]].iloc[0]
+        same = (found[[*rows, *columns]] == cell).all(axis=1).to_numpy()
+        apart = [c for c in part if c not in (*rows, *columns, values) and part[c][same].astype(str).nunique() > 1]
+        remedy = f"they differ in {', '.join(map(str, apart))}" if apart else "they differ in nothing else"
+        raise InputError(f"{same.sum()} rows of one cell, {cell.to_dict()}: {remedy}; select one kind of row")
+    return found.pivot(index=rows, columns=columns, values=values)
 
 
 def bootstrap(
@@ -182,20 +234,43 @@ def sign_test(differences: Iterable[float]) -> SignTest:
 def mixed_model(frame: pd.DataFrame, formula: str, *, groups: Sequence[str], term: str | None = None) -> Coefficient:
     """A fixed effect with a random intercept for each column in `groups`, crossed (REML, Wald interval and p).
 
-    Falls back to OLS with errors clustered on the first of `groups` (t with clusters - 1 degrees of freedom), flagged,
-    when the mixed model is singular or does not converge. `term`: which coefficient; may be left out when the formula
-    has one. Example: mixed_model(frame, "f1 ~ otc", groups=["seed", "train", "test"]).
+    Two optimisers must agree and the gradient must vanish (see `mixed`); `model` names the groups whose variance is
+    estimated as 0. Falls back to OLS with errors clustered on the first of `groups` (t with clusters - 1 degrees of
+    freedom), flagged, when the model is singular or does not converge. `term`: which coefficient; may be left out when
+    the formula has one. Index, order of rows, dtypes, unused categories and names of levels change nothing. InputError,
+    one line, for what cannot be estimated: a term that is constant or follows from others, a group of one level, groups
+    that cannot be told apart, too few rows, values that are missing or not finite.
+    Example: mixed_model(frame, "f1 ~ otc", groups=["seed", "train", "test"]).
     """
     groups = [groups] if isinstance(groups, str) else list(groups)
-    _check_columns(frame, formula, groups)
+    rows = design(frame, formula, groups)
+    term = _term(rows.names, term)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        fit, reason = _fit_mixed(frame, formula, groups)
-        model = f"MixedLM, random {', '.join(groups)}"
-        if reason:
-            fit, model = _fit_clustered(frame, formula, groups[0]), f"OLS, errors clustered by {groups[0]}"
+        optimum = mixed.reml(rows)
+        if optimum.problem:
+            fit, model = mixed.clustered(rows, groups[0]), f"OLS, errors clustered by {groups[0]}"
+        else:
+            fit, model = mixed.least_squares(rows, optimum.ratios), f"MixedLM, random {', '.join(groups)}"
+            zero = [group for group, ratio in optimum.ratios.items() if not ratio]
+            model += f" (variance of {', '.join(zero)}: 0)" if zero else ""
     messages = tuple(dict.fromkeys(str(warning.message).splitlines()[0] for warning in caught))
-    return _coefficient(fit, term, len(frame), model, reason, messages)
+    numbers = (fit.params[term], fit.bse[term], *fit.conf_int().loc[term], fit.pvalues[term])
+    if not np.isfinite(numbers).all() or not fit.bse[term] > 0:
+        raise InputError(
+            f"mixed_model: the standard error of {term!r} is {fit.bse[term]}: the rows have no spread to test by"
+        )
+    return Coefficient(term, *map(float, numbers), len(frame), model, bool(optimum.problem), optimum.problem, messages)
+
+
+def _term(names: Sequence[str], term: str | None) -> str:
+    """The term that is meant; InputError when the design has it not, or several and none is named."""
+    terms = [name for name in names if name != "Intercept"]
+    if term is None and len(terms) == 1:
+        return terms[0]
+    if term not in names:
+        raise InputError(f"mixed_model: which term? {term!r} is not one of {', '.join(terms)}")
+    return term
 
 
 def paired_power(effect: float, sd: float, n: int, alpha: float = 0.05) -> float:
@@ -258,48 +333,3 @@ def _t_test(effect: Summary, se: float, df: float, name: str) -> Test:
     """Without any spread t is 0 or infinite, and p 1 or 0."""
     t = effect.mean / se if se else math.copysign(math.inf, effect.mean) if effect.mean else 0.0
     return Test(effect, t, float(2 * stats.t.sf(abs(t), df)), float(df), name)
-
-
-def _check_columns(frame: pd.DataFrame, formula: str, groups: list[str]) -> None:
-    outcome = formula.partition("~")[0].strip()
-    for column in [outcome, *groups]:
-        if column not in frame:
-            raise InputError(f"mixed_model: no column {column!r}; there are: {', '.join(map(str, frame.columns))}")
-    used = set(re.findall(r"\w+", formula)) & set(frame.columns) | set(groups)
-    if empty := sorted(column for column in used if frame[column].isna().any()):
-        raise InputError(f"mixed_model: empty cells in column {empty[0]!r}; drop those rows first")
-
-
-def _fit_mixed(frame: pd.DataFrame, formula: str, groups: list[str]) -> tuple:
-    """(fit, "") or (None, why not)."""
-    components = {group: f"0 + C({group})" for group in groups}  # crossed: one group that holds everything
-    try:
-        fit = smf.mixedlm(formula, frame, groups=np.ones(len(frame)), vc_formula=components).fit(
-            method=["lbfgs", "powell"]
-        )
-    except (np.linalg.LinAlgError, ValueError) as error:
-        return None, f"mixed model: {' '.join(str(error).split())}"
-    if not fit.converged:
-        return None, "mixed model did not converge"
-    if not (np.isfinite(fit.bse_fe).all() and (fit.bse_fe > 0).all() and np.isfinite(fit.scale) and fit.scale > 1e-12):
-        return None, "mixed model is singular"
-    return fit, ""
-
-
-def _fit_clustered(frame: pd.DataFrame, formula: str, cluster: str) -> object:
-    codes = pd.factorize(frame[cluster])[0]
-    if codes.max() < 1:
-        raise InputError(f"mixed_model: column {cluster!r} has one level only; two clusters are needed")
-    return smf.ols(formula, frame).fit(cov_type="cluster", cov_kwds={"groups": codes}, use_t=True)
-
-
-def _coefficient(fit, term, n, model, reason, messages) -> Coefficient:
-    effects = getattr(fit, "fe_params", fit.params)
-    terms = [name for name in effects.index if name != "Intercept"]
-    if term is None and len(terms) == 1:
-        term = terms[0]
-    if term not in effects.index:
-        raise InputError(f"mixed_model: which term? {term!r} is not one of {', '.join(terms)}")
-    low, high = fit.conf_int().loc[term]
-    numbers = (effects[term], fit.bse[term], low, high, fit.pvalues[term])
-    return Coefficient(term, *map(float, numbers), n, model, bool(reason), reason, messages)

@@ -103,7 +103,7 @@ def corpus_name(name: str, at: str = "mini") -> str:
     (its title alone when there are none yet)."""
     if at == "paper":
         return _files_name(task(name))
-    return f"reviews@{embedded.corpus_hash()}" if name == "reviews" else f"statements@{statement_text.corpus_hash()}"
+    return f"reviews@{embedded.corpus_hash()}" if name == "reviews" else f"statements@{statement_text.tasks_hash()}"
 
 
 def _files_name(found: Task) -> str:

@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from xltlib.errors import InputError
+from xltlib.errors import Diverged, InputError, finite
+from xltlib.evaluation import finite_rows
 from xltlib.losses import combine, otc_loss, supcon_loss
 from xltlib.models import Classifier
 
@@ -222,7 +223,7 @@ def train(
     model: Classifier, data: Data, settings: Settings, seed: int, validate: Callable[[], float] | None = None
 ) -> list[float]:
     """Fine-tune in place on groups of rows; returns each step's loss. Batch order and dropout depend on `seed`; see
-    `optimise`. InputError for an empty training set."""
+    `optimise`. InputError for an empty training set, Diverged as soon as a loss is not finite."""
     if not data.groups:
         raise InputError("the training set is empty")
     torch.manual_seed(seed)
@@ -231,7 +232,9 @@ def train(
     size = max(1, round(settings.batch * len(data.groups) / len(data.labels)))
     steps = settings.steps or settings.epochs * -(-len(lengths) // size)
     loss_of = lambda chosen: batch_loss(model, data, chosen, settings, device)  # noqa: E731
-    return optimise(model, settings, steps, lambda: length_batches(lengths, size, rng), loss_of, validate)
+    epoch = lambda: length_batches(lengths, size, rng)  # noqa: E731
+    about = f"seed {seed}, contrast {settings.contrast or 'none'}"
+    return optimise(model, settings, steps, epoch, loss_of, validate, about)
 
 
 def rate_at(settings: Settings, step: int, steps: int) -> float:
@@ -250,32 +253,46 @@ def optimise(
     epoch: Callable[[], list],
     loss_of: Callable[..., Tensor],
     validate: Callable[[], float] | None = None,
+    about: str = "",
 ) -> list[float]:
     """The loop: `steps` optimisation steps over the batches of one `epoch()` after the other; returns their losses.
 
     AdamW with the rate of `rate_at`, or Adam at a constant rate (`settings.schedule` "constant"). After each epoch
-    `validate()` gives the validation score; the weights of the best epoch (the first, when equal) are kept.
+    `validate()` gives the validation score; the weights of the best epoch (the first, when equal) are kept. Diverged
+    when a loss, a validation score or, after an epoch, a weight is not finite; `about` names the training (its seed).
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
     decay = 0.0 if settings.schedule == "constant" else settings.weight_decay
     optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=decay)  # without decay it is Adam
-    losses, best, kept = [], -1.0, None
+    losses, best, kept, epochs = [], -1.0, None, 0
+    rate = f"learning rate {settings.learning_rate:g}"
+    about = f"{about}, {rate}" if about else rate
     while len(losses) < steps:
         model.train()
+        epochs += 1
         for chosen in epoch()[: steps - len(losses)]:
             optimiser.param_groups[0]["lr"] = rate_at(settings, len(losses), steps)
             loss = loss_of(chosen)
+            losses.append(finite(loss.item(), "loss", f"step {len(losses) + 1} of {steps}, epoch {epochs}", about))
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
-            losses.append(loss.item())
-        score = validate() if validate else 0.0
+        check_weights(model, f"epoch {epochs}", about)
+        score = finite(validate() if validate else 0.0, "validation score", f"epoch {epochs}", about)
         if validate and score > best:
             best, kept = score, copy.deepcopy({k: v for k, v in model.state_dict().items() if k not in frozen})
     if kept:
         model.load_state_dict(kept, strict=False)
     return losses
+
+
+def check_weights(model: torch.nn.Module, where: str, about: str) -> None:
+    """Diverged when a trained weight is not finite; the last step's loss does not show what that step did."""
+    for name, p in model.named_parameters():
+        if p.requires_grad and not torch.isfinite(p).all():
+            what = f"the weights {name} are not finite after {where}"
+            raise Diverged(f"the training ({about}) diverged: {what}; lower the learning rate")
 
 
 def predict(model: Classifier, encoded: Encoded, batch: int = 100) -> np.ndarray:
@@ -285,7 +302,8 @@ def predict(model: Classifier, encoded: Encoded, batch: int = 100) -> np.ndarray
 
 @torch.no_grad()
 def predict_and_embed(model: Classifier, encoded: Encoded, batch: int = 100) -> tuple[np.ndarray, Tensor]:
-    """Class probabilities (n, classes) and pooled embeddings (n, d) from the same pass, in the texts' order."""
+    """Class probabilities (n, classes) and pooled embeddings (n, d) from the same pass, in the texts' order. Diverged
+    when they are not finite."""
     model.eval()
     device = next(model.parameters()).device
     order = sorted(range(len(encoded)), key=encoded.lengths.__getitem__)
@@ -296,6 +314,8 @@ def predict_and_embed(model: Classifier, encoded: Encoded, batch: int = 100) -> 
         logits, pooled = model(*encoded.batch(chosen, device))
         out[chosen] = logits.softmax(-1).float().cpu().numpy()
         vectors[chosen] = pooled.float().cpu()
+    finite_rows(out, "the model's probabilities")
+    finite_rows(vectors.numpy(), "the model's embeddings")
     return out, vectors
 
 

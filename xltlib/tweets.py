@@ -27,7 +27,7 @@ from xltlib.comparison import comparisons
 from xltlib.corpora import fetch, files
 from xltlib.corpora.guards import Example, duplicates, same_text
 from xltlib.errors import InputError, choice
-from xltlib.records import write_whole
+from xltlib.records import naming, write_whole
 from xltlib.store import REFERENCE, Record, Result, RunSpec, Store
 
 EXPERIMENT = "tweets"
@@ -145,6 +145,7 @@ def model(folder: str, view: View, seed: int, per_class: int, classifier: str, e
     return scratch.fit(*training, seed, (texts(folder, view, "validation", engine), wanted))
 
 
+@naming
 def run(spec: RunSpec, folder: Path | str | None = None) -> Result:
     """Train and test one method with one seed. The files in `folder` must be those that the spec names."""
     place, s = str(fetch.locate("umsab", folder)), spec.settings

@@ -12,6 +12,7 @@ import pandas as pd
 from xltlib import classical, evaluation, musc, tweets
 from xltlib.corpora import fetch, files
 from xltlib.musc_grid import COLOURS, both_views
+from xltlib.records import naming
 from xltlib.store import Record, Result, RunSpec, Store
 
 EXPERIMENT = "tweets-all"
@@ -51,6 +52,7 @@ def predictions(spec: RunSpec, folder: Path | str | None = None) -> pd.DataFrame
     return pd.concat(frames, ignore_index=True)
 
 
+@naming
 def run(spec: RunSpec, folder: Path | str | None = None) -> Result:
     """Accuracy on each input and of the ensemble, and how many texts fall into each class of Figure 1."""
     frame = predictions(spec, folder)

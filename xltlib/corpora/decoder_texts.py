@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 from xltlib import text_tasks
 from xltlib.corpora import problems
+from xltlib.corpora.first_edition import FirstWriter, render_first
 from xltlib.corpora.problems import PROBLEM_LANGUAGES, as_known, as_written, draw_problem, problem_bank, problem_kinds
 from xltlib.corpora.questions import draw_asked, form_of, forms_of, written
-from xltlib.corpora.statement_tasks import INFERENCE, TaskWriter, render
+from xltlib.corpora.statement_tasks import INFERENCE
 from xltlib.corpora.statements import Statement, actions, draw, statement_bank
 from xltlib.self_translation import SHOTS, marked, translation_prompt
 
@@ -67,8 +68,8 @@ def text(code: str, rng: random.Random) -> str:
     """A word problem without its solution, or one to three statements."""
     if rng.random() < 0.4:
         return problem_bank(code).solved(_problem(rng), as_written(rng)).question
-    writer = TaskWriter(code, SPLIT, rng)
-    return render(code, tuple(writer.piece(_statement(rng)) for _ in range(rng.randint(1, 3))))
+    writer = FirstWriter(code, SPLIT, rng)
+    return render_first(code, tuple(writer.piece(_statement(rng)) for _ in range(rng.randint(1, 3))))
 
 
 def parallel(code: str, rng: random.Random) -> str:
@@ -101,8 +102,8 @@ def pair(field: str, code: str, rng: random.Random) -> tuple[str, str]:
         return tuple(marked(q.sentences[q.about], q.start, q.start + len(q.answer)) for q in both)
     statements = [_statement(rng) for _ in range(2 if field == "premise" else 1)]
     forms = [form_of(rng, statement_bank(SOURCE), statement, known=True) for statement in statements]
-    english = render(SOURCE, tuple(("statement", s, form) for s, form in zip(statements, forms, strict=True)))
-    return english, render(code, tuple(("statement", s, _plain_form(s, rng)) for s in statements))
+    english = render_first(SOURCE, tuple(("statement", s, form) for s, form in zip(statements, forms, strict=True)))
+    return english, render_first(code, tuple(("statement", s, _plain_form(s, rng)) for s in statements))
 
 
 def solved(code: str, rng: random.Random) -> str:
@@ -117,9 +118,9 @@ def solved(code: str, rng: random.Random) -> str:
         q = written(code, asked, forms_of(rng, bank, asked), rng.randrange(4))
         item = text_tasks.Item(task, {"context": q.sentences, "question": q.question}, q.answer, codes)
     else:
-        label, writer = rng.randrange(len(INFERENCE)), TaskWriter(SOURCE, SPLIT, rng)
-        sides, own = writer.inference(label), TaskWriter(code, SPLIT, rng)
-        premise, hypothesis = (render(code, tuple(own.piece(s) for _, s, _ in side)) for side in sides)
+        label, writer = rng.randrange(len(INFERENCE)), FirstWriter(SOURCE, SPLIT, rng)
+        sides, own = writer.inference(label), FirstWriter(code, SPLIT, rng)
+        premise, hypothesis = (render_first(code, tuple(own.piece(s) for _, s, _ in side)) for side in sides)
         item = text_tasks.Item(
             task, {"premise": premise, "hypothesis": hypothesis}, text_tasks.RELATIONS[label], codes
         )  # fmt: skip

@@ -17,7 +17,8 @@ import pandas as pd
 
 from xltlib.corpora.bank import bank
 from xltlib.corpora.embedded import Writer, plain, within
-from xltlib.corpora.statement_tasks import TOPICS, TaskWriter, plain_pieces, render
+from xltlib.corpora.first_edition import FirstWriter, render_first
+from xltlib.corpora.statement_tasks import TOPICS, plain_pieces
 from xltlib.corpora.statements import draw, shared
 
 LANGUAGES = ("ar", "en", "es", "fr", "ru", "zh")
@@ -101,7 +102,7 @@ def drafts(split: str, size: int) -> Iterator[Draft]:
 
 def _statements(code: str, split: str, rng: random.Random, news: bool) -> tuple:
     """Pieces of three to six statements of one topic, or of everyday life; news may end in a closing."""
-    writer = TaskWriter(code, split, rng)
+    writer = FirstWriter(code, split, rng)
     choices = list(shared()["domains"][rng.choice(TOPICS) if news else "everyday"])
     count = rng.randint(3, 6)
     pieces = [writer.piece(writer.statement(lambda: draw(rng.choice(choices), rng))) for _ in range(count)]
@@ -123,7 +124,7 @@ def written(draft: Draft, code: str, split: str) -> tuple[str, ...]:
         own = [c if code == draft.original else within(plain(c), {split}) for c in draft.contents]
         return tuple(bank(code).text([content]) for content in own)
     pieces = draft.contents if code == draft.original else plain_pieces(draft.contents)
-    return tuple(render(code, (piece,)) for piece in pieces)
+    return tuple(render_first(code, (piece,)) for piece in pieces)
 
 
 @cache

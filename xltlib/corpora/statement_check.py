@@ -10,12 +10,12 @@ from xltlib.corpora.statements import FORMS, SLOT, TAGS, StatementBank, actions,
 from xltlib.errors import InputError
 
 
-def check_statements(code: str, root: Path = MINI) -> None:
+def check_statements(code: str, root: Path = MINI, corrected: bool = False) -> None:
     """Raise InputError when a language's statements lack a key or a form, or hold a word without part of speech.
 
-    The one line names the file and the first fault, and says how many more there are.
+    `corrected`: with corrections.toml. The one line names the file and the first fault, and how many more there are.
     """
-    bank, english = StatementBank(code, root), StatementBank("en", root)
+    bank, english = StatementBank(code, root, corrected), StatementBank("en", root)
     found = [*_key_faults(bank, english), *_rendering_faults(bank, root)]
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 
+from xltlib.corpora.bank import MINI, read_toml
 from xltlib.corpora.statements import FORMS, OPTIONAL, Statement, actions, draw, shared, statement_bank
 
 TOPICS = ("companies", "economy", "government", "markets")
@@ -23,9 +24,9 @@ class TaskDials:
 
     idiom_share: float = 0.5  # chance that a statement is in the language's own words
     label_noise: float = 0.05  # chance that a label is another one
-    stray: float = 0.25  # chance that a news text holds one statement of another topic
+    stray: float = 0.25  # chance that a news text of three or more statements holds one of another topic
     closing: float = 0.4  # chance that a news text ends in a neutral sentence
-    hypernym: float = 0.25  # chance that a pair in inference turns on the kind of object
+    hypernym: float = 0.25  # first edition: chance that a pair in inference turns on the kind of object
     seed: int = 20262
 
 
@@ -43,9 +44,9 @@ class Example:
     pieces: tuple[tuple[Piece, ...], ...] = field(repr=False, default=())
 
 
-def render(code: str, pieces: tuple[Piece, ...]) -> str:
-    """Pieces as running text of a language."""
-    bank = statement_bank(code)
+def render(code: str, pieces: tuple[Piece, ...], corrected: bool = True) -> str:
+    """Pieces as running text of a language; `corrected`: with the wordings of the labelled tasks."""
+    bank = statement_bank(code, corrected)
     sentences = []
     for kind, content, *form in pieces:
         if kind == "statement":
@@ -77,7 +78,7 @@ class TaskWriter:
     """Draws statements of one split and words them in one language."""
 
     def __init__(self, code: str, split: str, rng: random.Random):
-        self.bank, self.split, self.rng = statement_bank(code), split, rng
+        self.bank, self.split, self.rng = statement_bank(code, corrected=True), split, rng
 
     def statement(self, make: Callable[[], Statement | None]) -> Statement | None:
         """What `make` draws, drawn until it belongs to the split; None when it never does."""
@@ -106,17 +107,25 @@ class TaskWriter:
     # Topics -----------------------------------------------------------------------------------------------------------
 
     def news(self, label: int) -> tuple[tuple[Piece, ...], ...]:
-        """Two to four statements of a topic, maybe a stray one of another topic, maybe a neutral closing."""
+        """Two to four statements of a topic, of three or more maybe one of another topic (so that a topic always has
+        most of them), maybe a neutral closing. Nothing is said twice, or both ways, of the same thing."""
         topics = [TOPICS[label]] * self.rng.randint(2, 4)
-        if self.rng.random() < DIALS.stray:
+        if len(topics) > 2 and self.rng.random() < DIALS.stray:
             topics[self.rng.randrange(1, len(topics))] = self.rng.choice([t for t in TOPICS if t != TOPICS[label]])
+        told: set[tuple] = set()
         pieces = []
         for topic in topics:
-            choices = list(shared()["domains"][topic])
-            pieces.append(self.piece(self.statement(lambda c=choices: draw(self.rng.choice(c), self.rng))))
+            statement = self.statement(lambda topic=topic: self._event(topic, told))
+            told.add(matter(statement))
+            pieces.append(self.piece(statement))
         if self.rng.random() < DIALS.closing:
             pieces.append(self.closing())
         return (tuple(pieces),)
+
+    def _event(self, topic: str, told: set[tuple]) -> Statement | None:
+        """A plausible statement of a topic, of another matter than those that were told."""
+        found = plausible(draw(self.rng.choice(rules()["topics"][topic]), self.rng))
+        return None if found is None or matter(found) in told else found
 
     # Paraphrases ------------------------------------------------------------------------------------------------------
 
@@ -142,87 +151,110 @@ class TaskWriter:
     def inference(self, label: int) -> tuple[tuple[Piece, ...], ...]:
         """A premise of two statements (in any order), and a hypothesis about one of them, "the told one".
 
-        Drawn without looking at the label: the hypothesis; a time or place of it, the *test slot*; whether the other
-        statement has the opposite action; whether both statements of the premise fill a second slot. Then:
+        Drawn without looking at the label: the hypothesis, which has a time; the way in which it could be excluded
+        (`exclusive`); a time or place of it, the *test slot*; the other statement, which could as well be the told one:
+        it can be excluded in the same way and has the same slots. Then:
 
-        - entailment: the told statement says all that the hypothesis says; the other lacks the test slot;
+        - entailment: the told statement says what the hypothesis says, in other words; the other lacks the test slot;
         - neutral: the told statement lacks the test slot, and the other has it, with the hypothesis's value;
-        - contradiction: the other statement has the action, second slot or number of the hypothesis and the told one
-          does not, or the told one has the roles swapped; the other lacks the test slot.
+        - contradiction: the told statement is about the same event at the same time and place, and excludes the
+          hypothesis; what is different (action, number, person) stands in the other, which lacks the test slot.
 
-        So one of two statements lacks the test slot whatever the label, and all words of a plain hypothesis stand in
-        the premise. Who sees only the premise, only the hypothesis or only the overlap sees no label.
+        So one of two like statements lacks the test slot whatever the label, and all words of a plain hypothesis stand
+        in the premise. Who sees only the premise, only the hypothesis or only the overlap sees no label.
         """
         rng = self.rng
         hypothesis = self.statement(self._hypothesis)
-        filled = [slot for slot in OPTIONAL if hypothesis.get(slot)]
-        test = rng.choice(filled)
-        second = next((slot for slot in filled if slot != test and rng.random() < 0.5), None)
-        against = opposite(hypothesis.action) if rng.random() < 0.5 else None
+        way = rng.choice(exclusive()[hypothesis.action])
+        test = rng.choice([slot for slot in OPTIONAL if hypothesis.get(slot)])
         for _ in range(60):
-            told, other = self._premise(hypothesis, INFERENCE[label], test, second, against)
+            other = self._other(hypothesis, way, test)
+            told, other = self._premise(hypothesis, other, INFERENCE[label], way, test)
             if told.split == other.split == self.split:
-                sides = [self.piece(told), self.piece(other)]
+                sides, asked = [self.piece(told), self.piece(other)], self.piece(hypothesis)
+                while sides[0][2] == asked[2]:  # never the same wording, whatever the label
+                    asked = self.piece(hypothesis)
                 rng.shuffle(sides)
-                return tuple(sides), (self.piece(hypothesis),)
+                return tuple(sides), (asked,)
         return self.inference(label)
 
     def _hypothesis(self) -> Statement | None:
-        """A statement from which each label can follow: with a time or place, and with a number or two roles."""
-        choices = [a for a, slots in actions().items() if "n" in slots or swappable(a)]
-        found = draw(self.rng.choice(choices), self.rng)
-        if not any(found.get(slot) for slot in OPTIONAL):
-            return None
-        if found.get("o") and self.rng.random() < DIALS.hypernym:
-            found = found.replace(o=group_of(found.get("o")))
-        return found
+        """A statement that something can exclude, with its time."""
+        return plausible(draw(self.rng.choice(list(exclusive())), self.rng, time=1))
 
-    def _premise(
-        self, hypothesis: Statement, label: str, test: str, second: str | None, against: str | None
-    ) -> tuple[Statement, Statement]:
-        """The told statement and the other one."""
-        told = self._more(hypothesis)
-        other = self._other(told, against or self._like(told.action)).replace(**{test: None})
-        if second:
-            other = other.replace(**{second: self._another(second, told)})
-        if label == "neutral":
-            return told.replace(**{test: None}), other.replace(**{test: hypothesis.get(test)})
-        if label == "entailment":
-            return told, other
-        if against:
-            return Statement(against, told.fills), Statement(hypothesis.action, other.fills)
-        ways = [way for way in (second, "n") if way and hypothesis.get(way)] + ["roles"] * bool(swappable(told.action))
-        way = self.rng.choice(ways)
-        if way == "roles":
-            return swapped(told), other
-        return told.replace(**{way: other.get(way)}), other.replace(**{way: hypothesis.get(way)})
-
-    def _more(self, hypothesis: Statement) -> Statement:
-        """The hypothesis as the premise tells it: the thing itself, and maybe a time or place more."""
-        told, thing = hypothesis, hypothesis.get("o")
-        for slot in actions()[told.action]:
-            if slot in OPTIONAL and not told.get(slot) and self.rng.random() < 0.6:
-                told = told.replace(**{slot: self._another(slot, told)})
-        groups = shared()["groups"]
-        return told.replace(o=self.rng.choice(groups[thing])) if thing in groups else told
-
-    def _like(self, action: str) -> str:
-        """Another action with the same time, place, number and object slots."""
-        kind = lambda a: set(actions()[a]) & {*OPTIONAL, "n", "o"}  # noqa: E731
-        return self.rng.choice([a for a in actions() if a != action and kind(a) == kind(action)])
-
-    def _other(self, told: Statement, action: str) -> Statement:
-        """A statement of other people, places, times and numbers."""
+    def _other(self, hypothesis: Statement, way: str, test: str) -> Statement:
+        """A statement of other people, places, times and numbers with the same slots as the hypothesis, which stays
+        plausible when it takes the hypothesis's time or place."""
+        alike = company(hypothesis.action, way)
         while True:
-            found = draw(action, self.rng)
-            if not set(dict(found.fills).values()) & set(dict(told.fills).values()):
+            action = self.rng.choices(list(alike), list(alike.values()))[0]
+            found = draw(action, self.rng, place=1, time=1)
+            found = found.replace(**{slot: None for slot in OPTIONAL if not hypothesis.get(slot)})
+            moved = found.replace(**{test: hypothesis.get(test)})
+            apart = not set(dict(found.fills).values()) & set(dict(hypothesis.fills).values())
+            if apart and plausible(found) == found and plausible(moved) == moved:
                 return found
 
-    def _another(self, slot: str, told: Statement) -> str:
-        """Another filler of a slot than any in a statement."""
-        return self.rng.choice(
-            [v for v in shared()["names"][shared()["slots"][slot]] if v not in dict(told.fills).values()]
-        )
+    def _premise(
+        self, hypothesis: Statement, other: Statement, label: str, way: str, test: str
+    ) -> tuple[Statement, Statement]:
+        """The told statement and the other one."""
+        if label == "neutral":
+            return hypothesis.replace(**{test: None}), other.replace(**{test: hypothesis.get(test)})
+        other = other.replace(**{test: None})
+        if label == "entailment":
+            return hypothesis, other
+        if way == "roles":
+            return swapped(hypothesis), other
+        if way == "opposite":
+            return Statement(other.action, hypothesis.fills), Statement(hypothesis.action, other.fills)
+        return hypothesis.replace(**{way: other.get(way)}), other.replace(**{way: hypothesis.get(way)})
+
+
+def company(action: str, way: str) -> dict[str, float]:
+    """The actions that can stand beside one in a premise, and how often: for "opposite" the opposite, else those that
+    can be excluded in the same way and have the same time, place and number slots, itself among them. An action that
+    can be excluded in two ways comes in half as often, as it does itself."""
+    if way == "opposite":
+        return {opposite(action): 1.0}
+    kind = lambda a: set(actions()[a]) & {*OPTIONAL, "n"}  # noqa: E731
+    return {a: 1 / len(ways) for a, ways in exclusive().items() if way in ways and kind(a) == kind(action)}
+
+
+@cache
+def rules() -> dict:
+    """What data/mini/statement_tasks.toml says: topics, what is plausible, what excludes what."""
+    return read_toml(MINI / "statement_tasks.toml")
+
+
+@cache
+def exclusive() -> dict[str, tuple[str, ...]]:
+    """The actions that a hypothesis of inference can have, and the ways in which each can be excluded."""
+    return {action: tuple(rule["ways"]) for rule in rules()["exclusive"] for action in rule["actions"]}
+
+
+def plausible(statement: Statement) -> Statement | None:
+    """The statement, without what no news would say of it (the place of an oil price); None when it cannot be mended: a
+    yearly figure of a day, a company that is supplied with apples."""
+    about, action = rules()["plausible"], statement.action
+    if action in about["no_place"]:
+        statement = statement.replace(at=None)
+    time, thing = statement.get("t"), statement.get("o")
+    if time and action in about["measured"] and time not in about["periods"]:
+        return None
+    if time and action in about["on_a_day"] and time not in about["days"]:
+        return None
+    if action in about["supplied"] and group_of(thing) not in about["goods"]:
+        return None
+    return statement
+
+
+def matter(statement: Statement) -> tuple:
+    """What a statement is about, the same for both directions: its action or the opposite, and its first name."""
+    opposites = shared()["opposites"]
+    action = {v: k for k, v in opposites.items()}.get(statement.action, statement.action)
+    names = [value for slot, value in statement.fills if shared()["slots"][slot] in ("companies", "people", "places")]
+    return action, *names[:1]
 
 
 def swappable(action: str) -> tuple[str, str] | None:

@@ -7,17 +7,19 @@ from functools import cache
 from hashlib import sha256
 
 from xltlib.corpora.bank import MINI
-from xltlib.corpora.statement_tasks import DIALS, TOPICS, Piece, TaskWriter, plain_pieces, render
+from xltlib.corpora.first_edition import FirstWriter, render_first
+from xltlib.corpora.statement_tasks import DIALS, TOPICS, Piece, plain_pieces
 from xltlib.corpora.statements import statement_bank
 
 RULES = 1
-"""Version of the generating rules of the statements and their tasks: raise it when the same files and dials give other
-texts."""
+"""Version of the generating rules of the statements: raise it when the same files and dials give other texts."""
+TASK_RULES = 2
+"""The same for the labelled tasks."""
 STATEMENT_LANGUAGES = ("en", "de", "es", "fr", "ja", "zh", "ru", "it", "ko", "th", "ar")
 """The languages of the statement bank."""
 
 
-def _text(writer: TaskWriter) -> tuple[Piece, ...]:
+def _text(writer: FirstWriter) -> tuple[Piece, ...]:
     """Pieces of one text: a piece of news, the two statements of a premise, or a single statement."""
     kind = writer.rng.choice(("news", "premise", "single"))
     if kind == "news":
@@ -37,11 +39,11 @@ def bitext(split: str, size: int, own: float = 0.2) -> Iterator[dict]:
     rng = random.Random(f"{DIALS.seed}:bitext:{split}")
     for _ in range(size):
         code = rng.choice(codes)
-        writer = TaskWriter(code, split, rng)
+        writer = FirstWriter(code, split, rng)
         pieces = _text(writer)
         plain = plain_pieces(pieces)
-        texts = {target: render(target, plain) for target in codes}
-        yield texts | ({"own": (code, render(code, _known(code, pieces)))} if rng.random() < own else {})
+        texts = {target: render_first(target, plain) for target in codes}
+        yield texts | ({"own": (code, render_first(code, _known(code, pieces)))} if rng.random() < own else {})
 
 
 def _known(code: str, pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
@@ -61,8 +63,8 @@ def _known(code: str, pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
 def originals(code: str, size: int) -> tuple[str, ...]:
     """Unlabelled originals of the pretraining split."""
     rng = random.Random(f"{DIALS.seed}:monolingual:{code}")
-    writer = TaskWriter(code, "pretraining", rng)
-    return tuple(render(code, _text(writer)) for _ in range(size))
+    writer = FirstWriter(code, "pretraining", rng)
+    return tuple(render_first(code, _text(writer)) for _ in range(size))
 
 
 @cache
@@ -70,5 +72,14 @@ def corpus_hash() -> str:
     """Twelve hex digits over the bank's files, the rules' version and the dials."""
     digest = sha256(repr((RULES, sorted(asdict(DIALS).items()))).encode())
     for path in sorted(MINI.rglob("statements.toml")):
+        digest.update(path.relative_to(MINI).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@cache
+def tasks_hash() -> str:
+    """The same for the labelled tasks (topics, paraphrase, inference), with their rules and the corrected wordings."""
+    digest = sha256(repr((corpus_hash(), TASK_RULES)).encode())
+    for path in sorted([*MINI.rglob("corrections.toml"), MINI / "statement_tasks.toml"]):
         digest.update(path.relative_to(MINI).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:12]

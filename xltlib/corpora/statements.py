@@ -82,11 +82,15 @@ def actions(root: Path = MINI) -> dict[str, tuple[str, ...]]:
 
 
 class StatementBank:
-    """One language's statements."""
+    """One language's statements. `corrected`: with what corrections.toml puts in the place of entries: the wordings of
+    the labelled tasks. Without, as the checkpoints read them in pretraining."""
 
-    def __init__(self, code: str, root: Path = MINI):
+    def __init__(self, code: str, root: Path = MINI, corrected: bool = False):
         self.code, self.root, self.path = code, root, root / code / "statements.toml"
         self.tables = read_toml(self.path)
+        if corrected and (found := root / code / "corrections.toml").exists():
+            self.tables = _corrected(self.tables, read_toml(found), found)
+            self.path = found
         missing = [table for table in TABLES if table not in self.tables]
         if missing:
             raise InputError(f"{self.path}: table [{missing[0]}] is missing; see data/mini/statements.md for the shape")
@@ -188,10 +192,25 @@ class StatementBank:
         return self.text(self.words(statement, form)).strip()
 
 
+def _corrected(tables: dict, changes: dict, path: Path) -> dict:
+    """Tables with changed entries; of an action only the wordings that are given change. InputError for an entry that
+    replaces nothing."""
+    result = dict(tables)
+    for table, entries in changes.items():
+        spare = [key for key in entries if key not in tables.get(table, {})]
+        if table not in tables or spare:
+            name = f"[{table}]" if table not in tables else f"[{table}] {spare[0]}"
+            raise InputError(f"{path}: {name} is not in statements.toml, so there is nothing to correct")
+        if table == "actions":
+            entries = {action: tables[table][action] | wordings for action, wordings in entries.items()}
+        result[table] = tables[table] | entries
+    return result
+
+
 @cache
-def statement_bank(code: str) -> StatementBank:
+def statement_bank(code: str, corrected: bool = False) -> StatementBank:
     """The statement bank of a language, read once."""
-    return StatementBank(code)
+    return StatementBank(code, corrected=corrected)
 
 
 def draw(action: str, rng: random.Random, place: float = 0.5, time: float = 0.6) -> Statement:
