@@ -1,8 +1,10 @@
 """Paper 4's models: names and recipes, one shared tokenizer, hashes that tell what a model is, builds that go on."""
 
 import json
+import platform
 import re
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ import torch
 from refusals import refused
 from tiny_objectives import TINY
 
-from xltlib import checkpoints, cli, models, objective_models, objective_pretraining, objective_training
+from xltlib import checkpoints, cli, devices, models, objective_models, objective_pretraining, objective_training
 from xltlib.objective_models import OBJECTIVE_TOKENIZER, fingerprint, folder_of, load, name_of, recipe_of, there
 from xltlib.objective_pretraining import complete, pretrained, pretraining_spec, recorded
 from xltlib.objectives import OBJECTIVES
@@ -252,3 +254,85 @@ def test_final_losses_are_the_last_points_of_their_own_variant():
     assert objective_pretraining.final_losses(frame, "wide").to_dict() == {1: {"2-LM": 0.5}}
     assert objective_pretraining.final_losses(frame, "post-norm").empty
     assert objective_pretraining.final_losses(frame.head(0)).empty
+
+
+# Devices --------------------------------------------------------------------------------------------------------------
+
+
+def test_manifest_card_and_record_say_the_machine(tiny):
+    here = f"{platform.machine()} processor"
+    assert objective_models.manifest("mini-clm")["machine"] == here
+    card = (folder_of("mini-clm") / "README.md").read_text()
+    assert f"on one thread of a processor ({platform.machine()}), Python" in card
+    assert {row["machine"] for row in pretrained(pretraining_spec("mini-clm")).metrics} == {here}
+
+
+def test_the_machine_of_an_old_manifest_is_not_known(tiny):
+    path = folder_of("mini-clm") / "checkpoint.json"
+    about = json.loads(path.read_text())
+    del about["machine"]
+    path.write_text(json.dumps(about))
+    rows = pretrained(pretraining_spec("mini-clm")).metrics
+    assert rows and all(row["machine"] is None and row["weights"] == fingerprint("mini-clm") for row in rows)
+
+
+def test_a_card_names_the_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "NVIDIA H200")
+    facts = {"tokens": 10, "steps": 2, "minutes": 0.1, "size": 5}
+    card = objective_models.card("mini-clm", TINY["mini-clm"], facts, "cuda")
+    assert "0.1 minutes\n  on a GPU (NVIDIA H200), Python" in card and "processor" not in card
+    assert max(map(len, card.splitlines())) <= 120
+
+
+def test_a_finished_model_of_another_machine_is_not_taken_for_it(tiny, monkeypatch):
+    recipe, state, trained = TINY["mini-clm"], tiny / "state", []
+    made = objective_models.make("mini-clm", recipe, state)
+    monkeypatch.setattr(objective_training, "pretrain", lambda *given: trained.append(given[-2:]) or 1 / 0)
+    assert objective_models.make("mini-clm", recipe, state) == made
+    monkeypatch.setattr(devices, "machine", lambda name: "NVIDIA H200")
+    with pytest.raises(ZeroDivisionError):
+        objective_models.make("mini-clm", recipe, state, "cuda")
+    ((saved, device),) = trained
+    assert device == "cuda" and saved.parent == state  # and no state of the processor's is gone on with:
+    with pytest.raises(ZeroDivisionError):
+        objective_models.make("mini-clm", replace(recipe, seed=2), state)
+    monkeypatch.undo()
+    assert trained[1][0] != saved
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_none_can_be_asked_for(tiny, capsys):
+    refused(lambda: objective_models.build("mini-clm-seed2", device="cuda"), "sees no GPU", "use device cpu")
+    assert cli.main(["models", "build", "mini-clm", "--device", "cuda"]) == 2
+    assert "sees no GPU" in capsys.readouterr().err
+
+
+def test_a_device_is_for_models_of_paper_4(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(devices, "device", torch.device)
+    monkeypatch.setattr(checkpoints, "build", lambda name, **options: asked.append((name, options)))
+    assert cli.main(["models", "build", "objectives", "--device", "cuda"]) == 0
+    assert asked == [("objectives", {"device": "cuda"})]
+    for arguments in (["mini-m2m"], []):  # without a name: all, and most of them cannot
+        assert cli.main(["models", "build", *arguments, "--device", "cuda"]) == 2
+        assert "mini-m2m is trained on the processor" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main(["models", "build", "mini-clm", "--device", "tpu"])
+    assert len(asked) == 1
+
+
+def test_an_unknown_device_is_refused(tiny):
+    refused(lambda: devices.machine("tpu"), "unknown device 'tpu'", "cpu, cuda")
+    refused(lambda: objective_models.build("mini-clm-seed2", device="tpu"), "unknown device 'tpu'")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_makes_the_same_model_twice(tiny):
+    found = set()
+    for _ in range(2):
+        objective_models.build("mini-2-lm-seed2", device="cuda")
+        found.add(fingerprint("mini-2-lm-seed2"))
+        assert objective_models.manifest("mini-2-lm-seed2")["machine"] == torch.cuda.get_device_name()
+        shutil.rmtree(folder_of("mini-2-lm-seed2"))
+    assert len(found) == 1

@@ -1,15 +1,16 @@
 """Pretraining of paper 4's models: equal tokens, the same numbers after a kill, one tokenizer for all."""
 
+import os
 from dataclasses import replace
 
 import pytest
 import torch
 from refusals import refused
 
-from xltlib import stacks
+from xltlib import devices, stacks
 from xltlib.corpora import documents
 from xltlib.objective_training import RECIPES, ObjectiveRecipe, Reading, build_tokenizer, pretrain, tokenizer_lines
-from xltlib.objectives import LANGUAGE_TOKEN, OBJECTIVES, SPECIALS
+from xltlib.objectives import LANGUAGE_TOKEN, OBJECTIVES, SPECIALS, Batch
 from xltlib.pretraining import Training
 
 SMALL = ObjectiveRecipe(
@@ -123,3 +124,69 @@ def test_another_seed_is_another_model(tokenizer, tmp_path):
 def test_recipes_are_equal_but_for_the_objective(tokenizer):
     assert len(RECIPES) == 5 and len({replace(recipe, objective="CLM") for recipe in RECIPES.values()}) == 1
     refused(lambda: Reading(replace(SMALL, tokens=10), tokenizer).plan(), "less than one batch")
+
+
+# Devices --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("objective", ["2-LM", "MLM"])
+def test_a_batch_moves_whole(objective, tokenizer):
+    batch = next(Reading(replace(SMALL, objective=objective), tokenizer).batches())
+    moved = batch.to("meta")
+    for field in ("ids", "labels", "source"):
+        tensor, there = getattr(batch, field), getattr(moved, field)
+        assert (tensor is None) == (there is None)
+        assert tensor is None or (there.device.type == "meta" and there.shape == tensor.shape)
+        assert getattr(batch.to("cpu"), field) is tensor
+
+
+def test_on_a_gpu_only_repeatable_algorithms_run_and_only_while_it_trains(monkeypatch):
+    def set_now() -> tuple:
+        exact = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+        return torch.are_deterministic_algorithms_enabled(), *exact
+
+    monkeypatch.setattr(devices, "device", torch.device)
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    before = set_now()
+    with devices.repeatable("cpu") as where:
+        assert set_now() == before and where.type == "cpu" and "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+    with pytest.raises(KeyboardInterrupt), devices.repeatable("cuda") as where:
+        assert set_now() == (True, False, False) and where.type == "cuda"
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        raise KeyboardInterrupt
+    assert set_now() == before and "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_training_computes_where_it_is_told(device, tokenizer, tmp_path, monkeypatch):
+    """On a GPU without compiling, whose choice of kernels varies; the model and every batch go there."""
+    asked, compiled = [], []
+
+    def moved(model, where):
+        asked.append(where.type)
+        return model
+
+    monkeypatch.setattr(devices, "device", torch.device)
+    monkeypatch.setattr(stacks.Stack, "to", moved)
+    monkeypatch.setattr(Batch, "to", moved)
+    monkeypatch.setattr(torch, "compile", lambda function, **_: compiled.append(function) or function)
+    recipe = replace(SMALL, tokens=2000, compiled=True)
+    _, facts = pretrain(tmp_path / "a", recipe, tokenizer, tmp_path / "a.safetensors", device)
+    assert asked == [device] * (1 + facts["steps"]) and len(compiled) == (device == "cpu")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("order", [("cpu", "cuda"), ("cuda", "cpu")])
+def test_a_state_is_read_on_the_other_device(order, tokenizer, tmp_path, monkeypatch):
+    real = Training._save
+
+    def dies(self):
+        real(self)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Training, "_save", dies)
+        pretrain(tmp_path / "a", SMALL, tokenizer, tmp_path / "a.safetensors", order[0])
+    model, facts = pretrain(tmp_path / "a", SMALL, tokenizer, tmp_path / "a.safetensors", order[1])
+    assert facts["curve"][0]["step"] == SMALL.evaluate_every < facts["steps"]
+    assert all(p.isfinite().all() and p.device.type == "cpu" for p in model.parameters())

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 import transformers
 
-from xltlib import decoders, objective_training, pretraining, translation
+from xltlib import decoders, devices, objective_training, pretraining, translation
 from xltlib.corpora import decoder_texts
 from xltlib.corpora.problems import PROBLEM_LANGUAGES
-from xltlib.errors import choice
+from xltlib.errors import InputError, choice
 from xltlib.models import CHECKPOINTS, FOLDER, write_manifest
 from xltlib.scales import BUILD
 
@@ -20,7 +20,7 @@ CARD = """# {name}
 {what}
 
 - **Made by** `xlt models build {name}` from the embedded corpus `{corpus}`, seed {seed}, {minutes} minutes
-  on one thread of {machine}, Python {python}, torch {torch}, transformers {transformers}.
+  on {machine}, Python {python}, torch {torch}, transformers {transformers}.
 - **Languages**: {languages}. **Vocabulary**: {vocabulary} pieces asked for, one SentencePiece model for all.
 - **Files**: half-precision safetensors; `checkpoint.json` holds every file's sha256, the recipe{curve}.
 - **Licence**: Apache-2.0. **Use**: this course. It knows {knows} written by this project, and nothing else.
@@ -31,7 +31,7 @@ DECODER_CARD = """# {name}
 A causal decoder of Llama's architecture with {size:,} parameters that are no embeddings.
 
 - **Made by** `xlt models build {name}` from the embedded corpus `{corpus}`, seed {seed}: {tokens:,} tokens, {minutes}
-  minutes on one thread of {machine}, Python {python}, torch {torch}, transformers {transformers}.
+  minutes on {machine}, Python {python}, torch {torch}, transformers {transformers}.
 - **Languages**: {languages}. Thai is {thai} of the documents in a target language. **Vocabulary**: {vocabulary} pieces.
 - **Solved tasks in the target languages**: {labels} of the solved documents.
 - **Files**: half-precision safetensors; `checkpoint.json` holds every file's sha256, the recipe and the training curve.
@@ -82,6 +82,8 @@ NAMES = (
 """What `build` makes."""
 GROUPS = ("objectives",)
 """Names that stand for several of them, built one after the other: here the last six."""
+ON_DEVICES = (*GROUPS, OBJECTIVE_TOKENIZER, *objective_training.RECIPES)
+"""What can be trained on a GPU, too: paper 4's models. Their tokenizer is made on the processor always."""
 RULES = {
     "mini-m2m": "a fixed number of steps, set before any classifier was trained.",
     "mini-m2m-undertrained": f"step {pretraining.UNDERTRAINED_STEPS} of the same training.",
@@ -93,17 +95,20 @@ RULES = {
 }
 
 
-def build(name: str, folder: Path = FOLDER, state: Path = BUILD / "training") -> Path:
+def build(name: str, folder: Path = FOLDER, state: Path = BUILD / "training", device: str = "cpu") -> Path:
     """Train a checkpoint (and `mini-m2m-undertrained` on the way to `mini-m2m`) and write it to data/checkpoints.
 
     A run that was killed goes on from `state`. The weights are the same on the same machine and packages; elsewhere
     they may differ in the last digits, and their hash then differs too: records name the hash they were made with.
+    `device`: where paper 4's models are trained; InputError when it is asked for another one.
     """
-    choice(name, (*NAMES, *GROUPS), "checkpoint")
-    if name in (*GROUPS, OBJECTIVE_TOKENIZER, *objective_training.RECIPES):
+    check_device(choice(name, (*NAMES, *GROUPS), "checkpoint"), device)
+    if name in ON_DEVICES:
         from xltlib import objective_models  # which needs this module
 
-        return objective_models.build_all(state) if name in GROUPS else objective_models.build(name, state=state)
+        if name in GROUPS:
+            return objective_models.build_all(state, device)
+        return objective_models.build(name, state=state, device=device)
     if name in decoders.RECIPES:
         return build_decoder(name, folder, state)
     recipe = pretraining.RECIPES[name.removesuffix(EARLY)]
@@ -122,6 +127,13 @@ def build(name: str, folder: Path = FOLDER, state: Path = BUILD / "training") ->
     return folder / name
 
 
+def check_device(name: str, device: str) -> None:
+    """InputError for a device that is not here, and for a checkpoint that is trained on the processor alone."""
+    devices.device(device)
+    if device != "cpu" and name not in ON_DEVICES:
+        raise InputError(f"{name} is trained on the processor; device {device} is for {', '.join(ON_DEVICES)}")
+
+
 def build_decoder(name: str, folder: Path, state: Path) -> Path:
     """Pre-train a decoder and write it to data/checkpoints, with its card."""
     torch.set_num_threads(1)
@@ -134,7 +146,7 @@ def build_decoder(name: str, folder: Path, state: Path) -> Path:
     text = DECODER_CARD.format(
         name=name, corpus=corpus, seed=recipe.seed, languages=", ".join(PROBLEM_LANGUAGES), knows=KNOWS[4],
         labels=f"{dials.target_labels:.0%}", thai=f"{dials.thai:.0%}", vocabulary=recipe.vocabulary,
-        machine=f"a {platform.machine()} processor", **facts, **versions(),
+        machine=devices.described("cpu"), **facts, **versions(),
     )  # fmt: skip
     (state / name / "README.md").write_text(text, encoding="utf-8")
     return put(state / name, folder)
@@ -164,7 +176,7 @@ def finish(folder: Path, recipe: pretraining.Recipe, facts: dict) -> None:
     text = CARD.format(
         name=folder.name, what=WHAT[kind], rule=RULES[kind], corpus=recipe.texts.name(),
         seed=recipe.seed,
-        minutes=facts["minutes"], machine=f"a {platform.machine()} processor",
+        minutes=facts["minutes"], machine=devices.described("cpu"),
         languages=", ".join(recipe.texts.languages), knows=KNOWS[recipe.generation],
         vocabulary=recipe.vocabulary, curve=" and the training curve" if "curve" in facts else "", **versions(),
     )  # fmt: skip

@@ -92,7 +92,12 @@ def _add_models_and_data(commands: argparse._SubParsersAction) -> None:
         ("data", "get", get_data, "download a data set, pinned and checked"),
     ):
         verbs = commands.add_parser(group, help=summary).add_subparsers(required=True, metavar=verb)
-        _add(verbs, verb, function, summary).add_argument("name", nargs="?", metavar="NAME", help="without: all")
+        command = _add(verbs, verb, function, summary)
+        command.add_argument("name", nargs="?", metavar="NAME", help="without: all")
+        if group == "models":
+            command.add_argument(
+                "--device", default="cpu", choices=("cpu", "cuda"), help="cuda: paper 4's models alone"
+            )
 
 
 def _positive(text: str) -> int:
@@ -176,10 +181,14 @@ def build_models(arguments: argparse.Namespace) -> None:
     from xltlib import checkpoints
 
     known = (*checkpoints.NAMES, *checkpoints.GROUPS)
-    for name in _names(arguments.name, known, "checkpoint") if arguments.name else checkpoints.NAMES:
+    names = _names(arguments.name, known, "checkpoint") if arguments.name else checkpoints.NAMES
+    for name in names:
+        checkpoints.check_device(name, arguments.device)
+    elsewhere = {} if arguments.device == "cpu" else {"device": arguments.device}
+    for name in names:
         print(f"{name} ...", flush=True)
         start = time.perf_counter()
-        checkpoints.build(name)
+        checkpoints.build(name, **elsewhere)
         print(f"{name}: {(time.perf_counter() - start) / 60:.1f} minutes", flush=True)
 
 

@@ -7,7 +7,6 @@ covers it.
 """
 
 import json
-import platform
 import re
 from dataclasses import asdict, replace
 from functools import lru_cache
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from xltlib import models, objective_training, stacks
+from xltlib import devices, models, objective_training, stacks
 from xltlib.checkpoints import OBJECTIVE_TOKENIZER, put, versions
 from xltlib.corpora import documents, embedded, statement_text
 from xltlib.errors import InputError, choice
@@ -63,7 +62,7 @@ CARD = """# {name}
 A model of paper 4, pretrained with {objective}: {stack}; {size:,} parameters besides embeddings.
 
 - **Made by** `xlt models build {name}`, seed {seed}: {tokens:,} tokens in {steps:,} steps, {minutes} minutes
-  on one thread of {machine}, Python {python}, torch {torch}, transformers {transformers}.
+  on {machine}, Python {python}, torch {torch}, transformers {transformers}.
 - **Corpus**: `{corpus}`.
 - **Languages**: {languages}. **Tokenizer**: `{tokenizer}`, one for all models.
 - **Files**: half-precision safetensors; `checkpoint.json` holds every file's sha256, the recipe and the training curve.
@@ -127,8 +126,8 @@ def verified(name: str) -> Path:
 
 
 def manifest(name: str) -> dict:
-    """What checkpoint.json says: recipe, corpus, version of pretraining (from the second one on), facts (curve, tokens,
-    minutes), versions of packages, hashes."""
+    """What checkpoint.json says: recipe, corpus, version of pretraining (from the second one on), machine (not in old
+    ones), facts (curve, tokens, minutes), versions of packages, hashes."""
     return json.loads((verified(name) / "checkpoint.json").read_text(encoding="utf-8"))
 
 
@@ -173,26 +172,29 @@ def tokenizer():
 # Building -------------------------------------------------------------------------------------------------------------
 
 
-def build(name: str, recipe: ObjectiveRecipe | None = None, state: Path | None = None) -> Path:
-    """Pretrain a model (or make the tokenizer) and put it where it belongs. A training that was killed goes on from
-    `state`, by default build/training."""
+def build(name: str, recipe: ObjectiveRecipe | None = None, state: Path | None = None, device: str = "cpu") -> Path:
+    """Pretrain a model on a device (or make the tokenizer, on the processor) and put it where it belongs. A training
+    that was killed goes on from `state`, by default build/training. InputError for a device that is not here."""
     state = state or STATE
-    made = make_tokenizer(state) if name == OBJECTIVE_TOKENIZER else make(name, recipe or recipe_of(name), state)
-    return put(made, _parent(name))
+    if name == OBJECTIVE_TOKENIZER:
+        return put(make_tokenizer(state), _parent(name))
+    return put(make(name, recipe or recipe_of(name), state, device), _parent(name))
 
 
-def build_all(state: Path | None = None) -> Path:
+def build_all(state: Path | None = None, device: str = "cpu") -> Path:
     """Make the shipped models again, one after the other, and put them in their places when the last one is done; what
     was killed goes on with the first that is not finished."""
     build(OBJECTIVE_TOKENIZER, state=state)
-    made = [make(name, recipe, state or STATE) for name, recipe in RECIPES.items()]
+    made = [make(name, recipe, state or STATE, device) for name, recipe in RECIPES.items()]
     return [put(folder, _parent(folder.name)) for folder in made][-1].parent
 
 
-def make(name: str, recipe: ObjectiveRecipe, state: Path) -> Path:
-    """A finished model with manifest and card under `state`; one that already lies there is not trained again."""
+def make(name: str, recipe: ObjectiveRecipe, state: Path, device: str = "cpu") -> Path:
+    """A finished model with manifest and card under `state`; one that already lies there and was made on this kind of
+    machine is not trained again."""
     torch.set_num_threads(1)
     about = {"languages": list(documents.LANGUAGES), "recipe": asdict(recipe), "corpus": corpus_name()}
+    about["machine"] = devices.machine(device)
     about |= versioned(recipe.objective)
     made, shared = state / name, fingerprint(OBJECTIVE_TOKENIZER)
     if (made / "checkpoint.json").exists() and _tokenizer_named(made) == shared:
@@ -200,12 +202,14 @@ def make(name: str, recipe: ObjectiveRecipe, state: Path) -> Path:
         if all(known.get(key) == about[key] for key in about):
             return made
     what = about["recipe"] | versioned(recipe.objective)
+    what |= {} if device == "cpu" else {"machine": about["machine"]}  # a model is made on one machine from end to end
     key = sha256(canonical(what).encode()).hexdigest()[:8]  # what was killed had the same recipe
-    model, facts = objective_training.pretrain(made, recipe, tokenizer(), state / f"{name}-{key}.safetensors")
+    saved = state / f"{name}-{key}.safetensors"
+    model, facts = objective_training.pretrain(made, recipe, tokenizer(), saved, device)
     facts["tokens per second"] = round(facts["tokens"] / facts["minutes"] / 60) if facts["minutes"] else None
     stacks.save(model, made)
     (made / TOKENIZER_FILE).write_text(shared + "\n", encoding="utf-8")
-    (made / "README.md").write_text(card(name, recipe, facts), encoding="utf-8")
+    (made / "README.md").write_text(card(name, recipe, facts, device), encoding="utf-8")
     models.write_manifest(made, **about, facts=facts, versions=versions())
     return made
 
@@ -216,13 +220,13 @@ def versioned(objective: str) -> dict[str, int]:
     return {"version": version} if version > 1 else {}
 
 
-def card(name: str, recipe: ObjectiveRecipe, facts: dict) -> str:
+def card(name: str, recipe: ObjectiveRecipe, facts: dict, device: str = "cpu") -> str:
     """The card of a model."""
     objective = OBJECTIVES[recipe.objective]
     reads = "causal" if objective.causal else "every token sees all others"
     return CARD.format(
         name=name, objective=objective.name, stack="encoder and decoder" if objective.double else f"one stack, {reads}",
-        machine=f"a {platform.machine()} processor", corpus=corpus_name(), seed=recipe.seed,
+        machine=devices.described(device), corpus=corpus_name(), seed=recipe.seed,
         tokenizer=fingerprint(OBJECTIVE_TOKENIZER), languages=", ".join(documents.LANGUAGES), **versions(), **facts,
     )  # fmt: skip
 

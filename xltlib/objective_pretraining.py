@@ -54,8 +54,9 @@ def pretraining_spec(name: str, recipe: ObjectiveRecipe | None = None) -> RunSpe
 
 
 def pretrained(spec: RunSpec) -> Result:
-    """Pretrain a model, unless it lies here: its curve (step, tokens read, training loss), totals, and in `weights` its
-    hash. A live one, whose time is shown, is pretrained anew."""
+    """Pretrain a model, unless it lies here: its curve (step, tokens read, training loss), totals, and in each row its
+    hash (`weights`) and the machine that it was made on (None when it was made before manifests told it). A live one,
+    whose time is shown, is pretrained anew."""
     settings = dict(spec.settings)
     name, recipe = settings.pop("name"), ObjectiveRecipe(seed=spec.seed, **settings)
     about = manifest(name) if there(name) and not name.startswith(LIVE_NAME) else {}
@@ -66,11 +67,12 @@ def pretrained(spec: RunSpec) -> Result:
     ):
         with quiet() if name.startswith(LIVE_NAME) else nullcontext():
             build(name, recipe)
-    facts, weights = manifest(name)["facts"], fingerprint(name)
+    about = manifest(name)
+    facts, model = about["facts"], {"weights": fingerprint(name), "machine": about.get("machine")}
     rows = [{"metric": "loss", "value": at["loss"], "step": at["step"], "read": at["tokens"]} for at in facts["curve"]]
     totals = ("tokens", "steps", "minutes", "tokens per second", "size")
     rows += [{"metric": metric, "value": facts[metric]} for metric in totals]
-    return Result([row | {"weights": weights} for row in rows])
+    return Result([row | model for row in rows])
 
 
 @contextmanager

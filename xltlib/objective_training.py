@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from xltlib import objectives, pretraining, stacks
+from xltlib import devices, objectives, pretraining, stacks
 from xltlib.corpora.documents import documents
 from xltlib.errors import InputError
 from xltlib.objectives import NOISES, OBJECTIVES, SPECIALS, Batch
@@ -23,8 +23,8 @@ class ObjectiveRecipe:
     """The settings of one model's pretraining. `tokens`: read in all, padding not counted, by encoder and decoder
     together: training stops when they are used up, so that all objectives read as much. `batch`: about how many of them
     a step reads, so that all take about as many steps. `drafts`: documents before pairs are assigned. `noise`: of 2-LM
-    (`objectives.NOISES`). `compiled`: the loss over the vocabulary is compiled, which takes seconds. Other fields as in
-    `pretraining.Recipe`."""
+    (`objectives.NOISES`). `compiled`: on a processor, the loss over the vocabulary is compiled, which takes seconds.
+    Other fields as in `pretraining.Recipe`."""
 
     objective: str
     seed: int = 1
@@ -111,14 +111,24 @@ class Reading:
         return read
 
 
-def pretrain(folder: Path, recipe: ObjectiveRecipe, tokenizer, state: Path) -> tuple[Stack, dict]:
-    """Pretrain a model until its tokens are used up; the model in evaluation mode, and the facts for its card.
+def pretrain(folder: Path, recipe: ObjectiveRecipe, tokenizer, state: Path, device: str = "cpu") -> tuple[Stack, dict]:
+    """Pretrain a model until its tokens are used up; the model in evaluation mode, on the processor, and the facts for
+    its card.
 
     AdamW, warm-up, then a line down to a twentieth of the rate. What is killed goes on from `state`, with the same
-    numbers.
+    numbers. `device`: one of `devices.DEVICES`. Weights begin with the same numbers and batches are the same on each of
+    them; dropout draws others, and sums come in another order, so that the models differ. InputError for a device that
+    is not here.
     """
+    with devices.repeatable(device) as where:
+        return _pretrain(folder, recipe, tokenizer, state, where)
+
+
+def _pretrain(
+    folder: Path, recipe: ObjectiveRecipe, tokenizer, state: Path, device: torch.device
+) -> tuple[Stack, dict]:
     torch.manual_seed(recipe.seed)
-    model = Stack(recipe.objective, replace(recipe.settings, vocabulary=len(tokenizer)))
+    model = Stack(recipe.objective, replace(recipe.settings, vocabulary=len(tokenizer))).to(device)
     reading = Reading(recipe, tokenizer)
     read = reading.plan()
     how = pretraining.Recipe(
@@ -127,7 +137,9 @@ def pretrain(folder: Path, recipe: ObjectiveRecipe, tokenizer, state: Path) -> t
     )  # fmt: skip
     training = pretraining.Training(model.train(), how, state)
     batches = reading.batches(training.step)
-    word_loss = torch.compile(stacks.word_loss, dynamic=True) if recipe.compiled else stacks.word_loss
+    # on a GPU the compiler times its kernels and takes the fastest one, which may be another one the next time
+    compiled = recipe.compiled and device.type == "cpu"
+    word_loss = torch.compile(stacks.word_loss, dynamic=True) if compiled else stacks.word_loss
 
     last = min(100, recipe.evaluate_every)  # losses of few steps vary, and those of long ago say little
 
@@ -137,7 +149,7 @@ def pretrain(folder: Path, recipe: ObjectiveRecipe, tokenizer, state: Path) -> t
         print(json.dumps({"name": folder.name, "minutes": training.minutes()} | training.curve[-1]), flush=True)
         return False
 
-    training.run(lambda: model.loss(next(batches), word_loss), evaluate)
+    training.run(lambda: model.loss(next(batches).to(device), word_loss), evaluate)
     facts = {"minutes": training.minutes(), "steps": training.step, "tokens": read[-1], "size": stacks.size(model)}
     facts |= {"loss": round(float(np.mean(training.losses[-last:])), 3), "curve": training.curve}
-    return model.eval(), facts
+    return model.cpu().eval(), facts

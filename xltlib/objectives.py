@@ -16,6 +16,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from xltlib.corpora.documents import LANGUAGES, Document
@@ -105,6 +106,11 @@ class Batch:
         """Tokens read, padding not counted, by encoder and decoder."""
         read = int(self.ids.ne(PAD).sum())
         return read if self.source is None else read + int(self.source.ne(PAD).sum())
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same batch on a device."""
+        source = None if self.source is None else self.source.to(device)
+        return Batch(self.ids.to(device), self.labels.to(device), source)
 
 
 def examples(objective: str, documents: Sequence[Document], tokenizer, limit: int = 256) -> list[Example]:

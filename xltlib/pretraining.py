@@ -192,14 +192,16 @@ def adamw(parameters: Iterable[torch.nn.Parameter], learning_rate: float) -> tor
 class Training:
     """AdamW, or the given optimisers, over a recipe's schedule: each one's learning rate rises and falls in proportion.
     Its state is kept in `state` (safetensors) at every evaluation, and a run that was killed goes on from there with
-    the same numbers: batches, masks and dropout depend on seed and step alone. Diverged, before anything is learned
-    from it or kept, when a loss or a gradient is not finite."""
+    the same numbers: batches, masks and dropout depend on seed and step alone. It computes where the model lies; a
+    state that was written on a GPU can be read on a processor, and the other way round. Diverged, before anything is
+    learned from it or kept, when a loss or a gradient is not finite."""
 
     def __init__(
         self, model: torch.nn.Module, recipe: Recipe, state: Path, optimisers: Sequence[torch.optim.Optimizer] = ()
     ):
         self.model, self.recipe, self.state = model, recipe, state
         self.parameters = list(model.parameters())
+        self.device = self.parameters[0].device
         self.optimisers = list(optimisers) or [adamw(self.parameters, recipe.learning_rate)]
         self.highest = [group["lr"] for group in self._groups()]
         self.step, self.stop, self.losses, self.curve = 0, recipe.steps + recipe.cooldown, [], []
@@ -217,7 +219,7 @@ class Training:
         with tqdm(total=self.stop, initial=self.step, desc=self.state.stem, mininterval=20) as bar:
             while self.step < self.stop:
                 torch.manual_seed(self.recipe.seed * 10**6 + self.step)
-                with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bfloat16):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
                     loss = loss_of()
                 self._step(loss.float())
                 bar.update()
