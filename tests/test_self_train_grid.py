@@ -8,7 +8,7 @@ from xltlib import self_train, self_train_grid, self_train_quality, text_tasks
 from xltlib.errors import InputError
 from xltlib.scales import SELF_SCALES
 from xltlib.self_train_grid import ALONE, D_CS, D_SRC, D_TGT, KEPT
-from xltlib.statistics import welch
+from xltlib.statistics import summary, welch
 from xltlib.store import Store
 
 AT = SELF_SCALES["mini"]
@@ -172,6 +172,15 @@ def reference_like() -> tuple[pd.DataFrame, pd.DataFrame]:
     parts += [rows({D_TGT: 0.05}, decoder=name, base=0.3 + 0.2 * i) for i, name in enumerate(others)]
     bleu = {(name, code): 10.0 + 3 * i + 5 * j for i, name in enumerate(AT.decoders) for j, code in enumerate(TARGETS)}
     return pd.concat(parts, ignore_index=True), quality(bleu | {("external", code): 50.0 for code in TARGETS})
+
+
+def test_tables_count_seeds_whose_rates_are_averaged():
+    part = self_train_grid.scores(rows({D_TGT: 0.1}, codes=("de",)))
+    of_seeds = str(summary([0.405, 0.425, 0.445]))  # runs 0 and 1, 2 and 3, 4 and 5 of D_src
+    row = self_train_grid.gain_row(self_train_grid.by_run(part), language="de")
+    assert row[D_SRC] == of_seeds and row[D_SRC].endswith("n = 3")
+    told = self_train_grid.spread(part[part["language"] == "de"], "training", "language").set_index("training")["de"]
+    assert told[D_SRC] == of_seeds and told[D_TGT] == row[D_TGT] == str(summary([0.505, 0.525, 0.545]))
 
 
 def test_the_ledger_tests_each_claim_on_all_runs():

@@ -1,7 +1,7 @@
 """The small causal models of paper 3: Llama-architecture decoders of several sizes, and how they are pre-trained.
 
-All sizes read the same documents in the same order (`corpora.decoder_texts`), the same number of tokens; they differ in
-width and depth alone.
+All sizes read the same documents in the same order (`corpora.decoder_texts`), the same number of tokens. They differ in
+width, and in the learning rate, which is lower in a wider one.
 """
 
 import itertools

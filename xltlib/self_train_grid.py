@@ -186,8 +186,8 @@ def by_run(part: pd.DataFrame, translator: str = "self") -> pd.DataFrame:
 
 
 def spread(part: pd.DataFrame, rows: str | list[str], columns: str) -> pd.DataFrame:
-    """Scores as a table of mean [95 % CI over runs], n."""
-    return statistics.spread(part, rows, columns, runs=RUN)
+    """Scores as a table of mean [95 % CI over seeds], n; a seed's rates are averaged (`effect`)."""
+    return statistics.spread(part, rows, columns, runs=[UNIT])
 
 
 def effect(table: pd.DataFrame, better: str, worse: str, **where: object) -> pd.Series:
@@ -219,11 +219,12 @@ def same_seed(table: pd.DataFrame, better: str, worse: str) -> float:
 
 
 def gain_row(table: pd.DataFrame, **where: str) -> dict[str, str]:
-    """Both training sets and the gain of +D_tgt, each mean [95 % CI over runs], n, where the levels of `by_run` have
-    these values."""
+    """Both training sets and the gain of +D_tgt, each mean [95 % CI over seeds], n, where the levels of `by_run` have
+    these values; a seed's rates are averaged (`effect`)."""
     for level, value in where.items():
         table = table[table.index.get_level_values(level) == value]
-    told = {name: str(summary(table[name].dropna())) for name in (D_SRC, D_TGT) if name in table and len(table)}
+    present = [name for name in (D_SRC, D_TGT) if name in table and len(table)]
+    told = {name: str(summary(table[name].dropna().groupby(UNIT).mean())) for name in present}
     gain = effect(table, D_TGT, D_SRC)
     return told | ({"gain": str(summary(gain))} if len(gain) else {})
 

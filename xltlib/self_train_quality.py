@@ -48,7 +48,8 @@ def qualities(at: str) -> list[RunSpec]:
 
 
 def measure(run_spec: RunSpec) -> Result:
-    """Counts of lost fields on training items, and BLEU of the first field of test items against what people wrote."""
+    """Counts of lost fields on training items, and BLEU of the first field of test items against the corpus' own text
+    in the target language (at mini written by the same grammar)."""
     from xltlib.translation import bleu
 
     s = run_spec.settings
