@@ -85,9 +85,8 @@ def questions(root: Path, code: str, split: str) -> tuple[Item, ...]:
 
 def whole(q: SpanQuestion) -> Item:
     """A question with its context as one piece."""
-    return Item(
-        "questions", {"context": (q.context,), "question": q.question}, q.answer, (q.language,) * 2, span=(0, q.start)
-    )  # fmt: skip
+    fields = {"context": (q.context,), "question": q.question}
+    return Item("questions", fields, q.answer, (q.language,) * 2, span=(0, q.start), others=q.others)
 
 
 def in_sentences(q: SpanQuestion) -> Item | None:
@@ -99,7 +98,7 @@ def in_sentences(q: SpanQuestion) -> Item | None:
         if start <= q.start and q.start + len(q.answer) <= at:
             span = (i, q.start - start)
     fields = {"context": tuple(parts), "question": q.question}
-    return Item("questions", fields, q.answer, (q.language,) * 2, span=span) if span else None
+    return Item("questions", fields, q.answer, (q.language,) * 2, span=span, others=q.others) if span else None
 
 
 @cache
