@@ -106,6 +106,18 @@ def test_reference_records_of_paper_3_are_todays_grid():
         assert set(store.reference(name)["id"]) == {run.id for run in wanted}, remedy
 
 
+def test_word_problems_of_paper_3_on_record_are_todays():
+    """Their texts and rules are what they were when they were run, whatever the other tasks have become."""
+    for name, wanted in (
+        (self_train_grid.EXPERIMENT, self_train_grid.full_grid("mini")),
+        (self_train_quality.QUALITY, self_train_quality.qualities("mini")),
+        (self_train_trial.EXPERIMENT, self_train_trial.specs("mini")),
+    ):
+        frame = store.reference(name)
+        today = {run.id for run in wanted if run.settings["task"] == "problems"}
+        assert set(frame.loc[frame["task"] == "problems", "id"]) == today
+
+
 def test_the_committed_ledger_of_paper_3_is_what_its_records_give():
     frame, quality = (self_train_grid.reference(name=name) for name in ("", self_train_quality.QUALITY))
     assert not pd.concat([frame, quality])["commit"].str.contains("dirty").any()

@@ -14,7 +14,7 @@ from xltlib import self_train, store, text_tasks
 from xltlib.errors import InputError
 from xltlib.models import fingerprint
 from xltlib.scales import self_scale
-from xltlib.self_train import SOURCE, VERSION, items
+from xltlib.self_train import SOURCE, items, version_of
 from xltlib.store import Result, RunSpec, Store
 
 EXPERIMENT = "self-train-trial"
@@ -31,8 +31,8 @@ def specs(at: str) -> list[RunSpec]:
     common = {"scale": at, "decoder": s.main} | {name: getattr(s, name) for name in names}
     return [
         RunSpec(
-            EXPERIMENT, "D_src, English alone", VERSION, self_train.corpus_name(at, task), fingerprint(s.main), 0,
-            common | {"task": task, "learning_rate": rate},
+            EXPERIMENT, "D_src, English alone", version_of(at, task), self_train.corpus_name(at, task),
+            fingerprint(s.main), 0, common | {"task": task, "learning_rate": rate},
         )
         for task in text_tasks.TASKS
         for rate in RATES
