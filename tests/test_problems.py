@@ -139,6 +139,18 @@ def test_the_answer_to_a_question_for_a_place_is_its_name(code):
     }[code]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("code", "phrase", "name"),
+    [
+        ("en", "from Seoul", "Seoul"), ("en", "In Rome", "Rome"), ("en", "Intown", "Intown"), ("de", "nach Rom", "Rom"),
+        ("de", "aus Kairo", "Kairo"), ("ru", "из Рима", "Рима"), ("zh", "从首尔", "首尔"), ("zh", "首尔", "首尔"),
+        ("th", "ไปยังโซล", "โซล"), ("th", "จากโซล", "โซล"), ("en", "from", "from"), ("zh", "从", "从"),
+    ],
+)  # fmt: skip
+def test_a_preposition_comes_off_a_place(code, phrase, name):
+    assert questions.without_preposition(code, phrase) == name
+
+
 def test_the_questions_have_a_name_of_their_own_in_records(monkeypatch):
     name = questions.corpus_name()
     assert re.fullmatch(r"questions@[0-9a-f]{12}", name) and problems.problems_hash() not in name

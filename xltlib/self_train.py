@@ -114,7 +114,8 @@ def sample_items(at: str, task: str, code: str) -> tuple[tuple[Item, Item], ...]
 
 
 def samples(at: str, task: str, code: str, field: str) -> list[tuple[str, str]]:
-    """The few-shot pairs of a field; a context gives the sentence with the answer, marked."""
+    """The few-shot pairs of a field; a context gives the sentence with the answer, marked: a place with its
+    preposition, for the embedded decoders have read no mark after one and lose most marks that stand there."""
     return [tuple(_shown(item, field) for item in pair) for pair in sample_items(at, task, code)]
 
 
@@ -122,7 +123,7 @@ def _shown(item: Item, field: str) -> str:
     if field != "context":
         return str(item.fields[field])
     place, start = item.span
-    return marked(item.fields["context"][place], start, start + len(item.target))
+    return marked(item.fields["context"][place], start - item.lead, start + len(item.target))
 
 
 def translator_of(at: str, task: str, code: str, field: str, decoder: str) -> SelfTranslator:
@@ -215,8 +216,11 @@ def _rebuilt(item: Item, parts: dict[str, list[str]], code: str) -> Item | None:
         if found is None:
             return None
         sentences[place], start, target = found
+        if item.lead:
+            phrase, target = target, questions.without_preposition(code, target)
+            start += len(phrase) - len(target)
         fields, span = fields | {"context": tuple(sentences)}, (place, start)
-    return replace(item, fields=fields, target=target, codes=(code, code), span=span, others=())
+    return replace(item, fields=fields, target=target, codes=(code, code), span=span, others=(), lead=0)
 
 
 def switched(english: Sequence[Item], target: Sequence[Item], code: str) -> list[Item]:

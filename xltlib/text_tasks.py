@@ -49,7 +49,8 @@ class Item:
     """One example. `fields` holds its texts; `target` is what is right: a number in plain form ("-1234.5"), a span, or
     a relation. `request` is "Please answer in ...", for code-switched items; `codes`: the languages of input and
     output. `span`: in questions, the context's sentence that holds the answer, and where the answer begins in it.
-    `others`: further answers that are as right as `target`, where a data set has several."""
+    `others`: further answers that are as right as `target`, where a data set has several. `lead`: so many characters
+    before the answer, a preposition, are marked with it for translation, as the embedded decoders' marked texts are."""
 
     task: str
     fields: Mapping[str, str | tuple[str, ...]]
@@ -58,6 +59,7 @@ class Item:
     request: str = ""
     span: tuple[int, int] = (0, 0)
     others: tuple[str, ...] = ()
+    lead: int = 0
 
     @property
     def prompt(self) -> str:
@@ -104,7 +106,14 @@ def items(task: str, code: str, split: str, size: int | None = None, at: str = "
     if task == "questions":
         asked = questions.questions(code, split, size)
         return tuple(
-            Item(task, {"context": q.sentences, "question": q.question}, q.answer, codes, span=(q.about, q.start))
+            Item(
+                task,
+                {"context": q.sentences, "question": q.question},
+                q.answer,
+                codes,
+                span=(q.about, q.start),
+                lead=q.lead,
+            )
             for q in asked
         )
     pairs = statement_tasks.parallel_inference(code, split, size or problems.SIZES[split])

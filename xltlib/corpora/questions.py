@@ -35,13 +35,14 @@ class Asked:
 @dataclass(frozen=True)
 class Question:
     """An item in words: the context's sentences, the question, the answer, and where the answer is:
-    `sentences[about][start : start + len(answer)] == answer`."""
+    `sentences[about][start : start + len(answer)] == answer`. `lead`: the characters of a preposition before it."""
 
     sentences: tuple[str, ...]
     question: str
     answer: str
     about: int
     start: int
+    lead: int = 0
 
 
 @cache
@@ -88,9 +89,29 @@ def written(
     """The item in a language, each statement in the wording `forms` says; `phrase` as in `located`."""
     bank = statement_bank(code)
     found = [bank.text(bank.words(*pair)).strip() for pair in zip(asked.context, forms, strict=True)]
-    _, start, answer = located(bank, asked.context[asked.about], forms[asked.about], asked.slot, phrase)
+    about = asked.context[asked.about], forms[asked.about], asked.slot
+    _, start, answer = located(bank, *about, phrase)
+    lead = start - located(bank, *about, phrase=True)[1]
     question = ask(code, asked.context[asked.about], asked.slot, number)
-    return Question(tuple(found), question, answer, asked.about, start)
+    return Question(tuple(found), question, answer, asked.about, start, lead)
+
+
+@cache
+def prepositions(code: str) -> tuple[str, ...]:
+    """The prepositions of places in a language, the longest first."""
+    parts = {
+        part for forms in statement_bank(code).tables["places"].values() for f in forms.values() for part in f.split()
+    }
+    return tuple(sorted((p.removesuffix("/ADP") for p in parts if p.endswith("/ADP")), key=lambda p: (-len(p), p)))
+
+
+def without_preposition(code: str, phrase: str) -> str:
+    """A place without a preposition before it: Rom of "nach Rom"; as it is when it begins with none."""
+    space = statement_bank(code).space
+    for word in prepositions(code):
+        if phrase.lower().startswith(word + space) and (name := phrase[len(word + space) :].strip()):
+            return name
+    return phrase
 
 
 def draw_asked(rng: random.Random, split: str) -> Asked:
