@@ -51,12 +51,13 @@ def test_missing_or_short_examples_are_refused(folder):
     refused(lambda: items("problems", "th", "samples", at="paper"), "no worked examples in 'th'")
 
 
-def test_english_contexts_are_split_and_spans_stay_right(folder):
+def test_english_contexts_are_split_and_spans_stay_right(folder, capsys):
     context = "There is a lamp. It hangs by the door. Nobody knows why."
     (folder / "squad").mkdir()
     crossing = asked("lamp. It", context.index("lamp. It"))
     write_squad(folder / "squad" / "train-v1.1.json", paragraph(asked("the door", 29), crossing, context=context))
     (item,) = items("questions", "en", "train", at="paper")
+    assert "1 of 2 rows left out" in (said := capsys.readouterr().err) and "question 2" in said
     assert item.fields["context"] == ("There is a lamp.", "It hangs by the door.", "Nobody knows why.")
     place, start = item.span
     assert item.fields["context"][place][start : start + len(item.target)] == "the door"
