@@ -109,6 +109,14 @@ def test_no_character_is_lost_whatever_stands_after_a_stop():
         assert all(part == part.strip() != "" for part in st.sentences(text))
 
 
+@pytest.mark.parametrize("piece", [".", '."', "。", "A. ", ".) ", '。"'])
+def test_a_long_text_takes_no_time(piece):
+    """An output or a context that repeats itself: twenty thousand times here, which took minutes with a rule that
+    reads on from every stop."""
+    text = piece * 20000
+    assert without_blanks("".join(st.sentences(text))) == without_blanks(text)
+
+
 @needs("xquad")
 @needs("squad")
 def test_no_character_of_a_real_context_is_lost():

@@ -32,7 +32,7 @@ BRACKETS = ")]}）］｝」』】》〉〕〗｣’”›»"
 """What closes a bracket or quotation in every language; after STOPS the marks that open in some and close in others
 (German and Chinese have “ for the one and the other) close when no blank is before them."""
 SENTENCE_END = re.compile(
-    rf"[{STOPS}]+(?:[{re.escape(BRACKETS)}\"'“‘«‹*_]|[\u00a0\u202f ][»›](?=\s|$))*(?=\s)"
+    rf"(?<![{STOPS}])[{STOPS}]++(?:[{re.escape(BRACKETS)}\"'“‘«‹*_]|[\u00a0\u202f ][»›](?=\s|$))*(?=\s)"
     rf"|[{WIDE_STOPS}][{STOPS}{WIDE_STOPS}]*[{re.escape(BRACKETS)}]*"
 )
 ABBREVIATION = re.compile(
@@ -112,7 +112,7 @@ def sentences(text: str) -> list[str]:
             end += 1  # a straight mark closes when it was opened in this sentence
         closed = match[0][0] in STOPS and text[end - 1] not in STOPS
         goes_on = closed and text[end : end + 3].lstrip()[:1].islower()  # "Stop!" he said.
-        if not goes_on and not ABBREVIATION.search(text, start, end):
+        if not goes_on and not ABBREVIATION.search(text, max(start, end - 8), end):  # the longest have six characters
             parts.append(text[start:end].strip())
             start = end
     return [part for part in (*parts, text[start:].strip()) if part]
