@@ -96,6 +96,17 @@ def test_the_trial_of_paper_3_is_of_todays_decoder_and_complete():
     assert self_train_trial.chosen(frame, mini.live_task) == (mini.rates, mini.tasks)
 
 
+def test_word_problems_of_paper_3_on_record_are_todays():
+    """Their texts and rules are what they were when they were run, whatever the other tasks have become."""
+    for name, wanted in (
+        (self_train_grid.EXPERIMENT, self_train_grid.full_grid("mini")),
+        (self_train_trial.EXPERIMENT, self_train_trial.specs("mini")),
+    ):
+        frame = store.reference(name)
+        today = {run.id for run in wanted if run.settings["task"] == "problems"}
+        assert set(frame.loc[frame["task"] == "problems", "id"]) == today
+
+
 def test_the_committed_ledger_of_paper_3_is_what_its_records_give():
     frame, quality = (self_train_grid.reference(name=name) for name in ("", self_train_quality.QUALITY))
     found = self_train_grid.ledger(frame, quality, self_train_grid.absent())

@@ -6,7 +6,7 @@ import pandas as pd
 from xltlib import published, self_train, text_tasks
 from xltlib.models import fingerprint
 from xltlib.scales import self_scale
-from xltlib.self_train import FIELDS, SOURCE, TRAINING, VERSION
+from xltlib.self_train import FIELDS, SOURCE, TRAINING, version_of
 from xltlib.statistics import Summary
 from xltlib.store import Result, RunSpec
 from xltlib.verdicts import Part
@@ -33,7 +33,8 @@ def quality_spec(
         "train_size": s.live_size if live else s.train_size, "test_size": s.live_test if live else s.test_size,
         "translations": [self_train.signature(at, task, code, translator, decoder)],
     }  # fmt: skip
-    return RunSpec(QUALITY, translator, VERSION, self_train.corpus_name(at, task), fingerprint(decoder), 0, settings)
+    corpus, version = self_train.corpus_name(at, task), version_of(at, task)
+    return RunSpec(QUALITY, translator, version, corpus, fingerprint(decoder), 0, settings)
 
 
 def qualities(at: str) -> list[RunSpec]:
