@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from xltlib import grid, lora, text_tasks
-from xltlib.corpora import problems, questions
+from xltlib.corpora import problems, questions, statement_text
 from xltlib.errors import InputError, choice
 from xltlib.generation import generate
 from xltlib.models import bfloat16_pays, fingerprint, load_causal, load_tokenizer
@@ -92,7 +92,11 @@ def corpus_name(at: str, task: str) -> str:
     """The corpus with its hash; at scale "paper" the name of the task's test set."""
     if at == "paper":
         return text_tasks.TASKS[task].title
-    return questions.corpus_name() if task == "questions" else f"problems@{problems.problems_hash()}"
+    if task == "questions":
+        return questions.corpus_name()
+    return (
+        f"statements@{statement_text.tasks_hash()}" if task == "inference" else f"problems@{problems.problems_hash()}"
+    )
 
 
 @cache
