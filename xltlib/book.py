@@ -18,7 +18,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from xltlib import pages
+from xltlib import made_pages, pages
 from xltlib.errors import InputError, several
 from xltlib.executed import clean, load, with_present_text
 from xltlib.scales import BUILD, ROOT
@@ -27,6 +27,7 @@ PACKAGES = (
     *("torch", "transformers", "easynmt", "ctranslate2", "sacrebleu", "scikit-learn", "statsmodels", "numpy", "pandas"),
     *("matplotlib", "papermill", "jupyter-book"),
 )
+CHANGELOG = ROOT / "CHANGELOG.md"
 _JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 # Jupyter Book's own front door has neither a title nor an icon, so that a browser asks for one in vain.
 _FRONT = """<!doctype html>
@@ -74,6 +75,8 @@ def stage(executed: Path, *, book: Path, notebooks: Path, staged: Path) -> list[
     shutil.rmtree(staged, ignore_errors=True)
     shutil.copytree(book, staged, ignore=shutil.ignore_patterns("_build", ".ipynb_checkpoints"))
     (staged / "status.md").write_text(status(copies, executed.name), encoding="utf-8")
+    (staged / "claims.md").write_text(made_pages.claims_page(), encoding="utf-8")
+    (staged / "corrections.md").write_text(made_pages.corrections_page(CHANGELOG), encoding="utf-8")
     (staged / "notebooks").mkdir()
     for name, copy in copies.items():
         nbformat.write(clean(copy), staged / "notebooks" / f"{name}.ipynb")
@@ -155,6 +158,7 @@ def status(copies: dict[str, NotebookNode], scale: str) -> str:
     head[-1] += "" if several else f" All ran on one machine: {next(iter(places), machine())}."
     if scale == "smoke":
         head += ["", ":::{warning}", "A smoke run proves that the code runs. None of its numbers is a result.", ":::"]
+    head += ["", "What was wrong and has been mended stands on the page {doc}`corrections`."]
     columns = ["Notebook", "Scale", "Wall time", "Finished (UTC)", *(["Machine"] if several else []), "Parameters"]
     return "\n".join(
         [
