@@ -141,7 +141,7 @@ def test_each_task_has_its_own_version_and_corpus():
     found = {task: spec("smoke", task, "D_src", None, 0) for task in TASKS}
     assert {task: run.version for task, run in found.items()} == {"problems": 1, "questions": 2, "inference": 1}
     assert {task: run.corpus.split("@")[0] for task, run in found.items()} == {
-        "problems": "problems", "questions": "questions", "inference": "problems",
+        "problems": "problems", "questions": "questions", "inference": "statements",
     }  # fmt: skip
     assert self_train.version_of("paper", "problems") == 2
 

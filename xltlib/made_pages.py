@@ -57,10 +57,11 @@ def _introduction(rows: pd.DataFrame) -> list[str]:
         f"The four papers make {len(rows)} claims that we test. Our verdicts at scale `mini`: {told}. "
         "Notebook 00 and the {doc}`introduction <intro>` have the rule.",
         "",
-        f"**Many claims at once.** {int(tested.sum())} of them have been tested with an interval. If no method had any "
-        f"effect at all, chance alone would call about {chance:.1f} of these reproduced (2.5 % each). The column "
-        "*adjusted* holds what is left when the chance of even one false decision among all of them is kept below 5 % "
-        f"(Holm's method): {after}.",
+        f"**Many claims at once.** If no method had any effect at all, chance alone would call about "
+        f"{multiplicity.expected_by_chance(len(rows)):.1f} of {len(rows)} claims reproduced (2.5 % each); of the "
+        f"{int(tested.sum())} that have been tested with an interval so far, {chance:.1f}. The column *adjusted* holds "
+        "what is left when the chance of even one false decision among all of them is kept below 5 % (Holm's method): "
+        f"{after}.",
         "",
         "**What n counts.** Runs that share a seed are counted as one: n is the number of {term}`seeds <seed>` (of "
         "pretraining seeds in paper 4, of cells in S04). A claim of several parts shows the part that decides; all of "
