@@ -212,9 +212,7 @@ def rates(frame: pd.DataFrame) -> pd.DataFrame:
     and `mean` over the five; without the rates of a mode that have a run that diverged."""
     frame = finished(frame, ["method", "learning_rate"])
     part = frame[(frame["metric"] == "f1_macro") & (frame["split"] == "validation")]
-    setting = ["method", "learning_rate"]
-    every = statistics.pivot(part, [*setting, "task", "language", "head_seed"], "objective", "value")
-    table = every.groupby(level=setting).mean()
+    table = part.groupby(["method", "learning_rate", "objective"])["value"].mean().unstack()  # tasks and heads
     return table[list(OBJECTIVES)].assign(mean=table[list(OBJECTIVES)].mean(axis=1, skipna=False))
 
 
