@@ -33,7 +33,9 @@ A causal decoder of Llama's architecture with {size:,} parameters that are no em
 - **Made by** `xlt models build {name}` from the embedded corpus `{corpus}`, seed {seed}: {tokens:,} tokens, {minutes}
   minutes on {machine}, Python {python}, torch {torch}, transformers {transformers}.
 - **Languages**: {languages}. Thai is {thai} of the documents in a target language. **Vocabulary**: {vocabulary} pieces.
-- **Solved tasks in the target languages**: {labels} of the solved documents.
+- **Documents**: {parallel} pairs of translations in the form of paper 3's prompt, of the kinds of text that are
+  translated there; {plain} plain text; the rest solved tasks, {labels} of these in the target languages.
+- **Training**: width {width}, learning rate {rate:g}; it ended at a loss of {loss:.3f}.
 - **Files**: half-precision safetensors; `checkpoint.json` holds every file's sha256, the recipe and the training curve.
 - **Licence**: Apache-2.0. **Use**: this course. It knows {knows} written by this project, and nothing else.
 - **Budget**: a fixed number of steps, the same for all sizes, set before any was fine-tuned.
@@ -146,6 +148,7 @@ def build_decoder(name: str, folder: Path, state: Path) -> Path:
     text = DECODER_CARD.format(
         name=name, corpus=corpus, seed=recipe.seed, languages=", ".join(PROBLEM_LANGUAGES), knows=KNOWS[4],
         labels=f"{dials.target_labels:.0%}", thai=f"{dials.thai:.0%}", vocabulary=recipe.vocabulary,
+        parallel=f"{dials.parallel:.0%}", plain=f"{dials.plain:.0%}", width=recipe.width, rate=recipe.learning_rate,
         machine=devices.described("cpu"), **facts, **versions(),
     )  # fmt: skip
     (state / name / "README.md").write_text(text, encoding="utf-8")
