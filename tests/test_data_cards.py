@@ -1,9 +1,13 @@
 """The data cards say what the code does."""
 
+import json
 import re
 import tomllib
 from dataclasses import asdict
 
+import pytest
+
+from xltlib import decoders
 from xltlib.corpora import embedded
 from xltlib.corpora.bank import MINI, TABLES, bank
 from xltlib.models import CHECKPOINTS
@@ -39,3 +43,16 @@ def _own():
 def test_the_card_of_the_checkpoints_names_each_and_each_has_its_own():
     card = (DATA / "checkpoints" / "README.md").read_text(encoding="utf-8")
     assert all(f"| `{name}` |" in card for name in CHECKPOINTS)
+
+
+@pytest.mark.parametrize("name", decoders.RECIPES)
+def test_the_card_of_a_decoder_says_what_its_manifest_does(name):
+    folder = DATA / "checkpoints" / name
+    card = " ".join((folder / "README.md").read_text(encoding="utf-8").split())
+    about = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+    recipe, facts = about["recipe"], about["facts"]
+    dials = recipe["dials"]
+    assert f"width {recipe['width']}, learning rate {recipe['learning_rate']:g}; it ended at a loss of" in card
+    assert f"a loss of {facts['loss']:.3f}." in card and f"{facts['tokens']:,} tokens" in card
+    assert f"{dials['parallel']:.0%} pairs of translations" in card and f"{dials['plain']:.0%} plain text" in card
+    assert f"{dials['target_labels']:.0%} of these in the target languages" in card
