@@ -77,10 +77,10 @@ RELEASED = "released pooling"
 
 def scores(frame: pd.DataFrame, metric: str = "f1_macro", split: str = "test") -> pd.DataFrame:
     """Scores with a row for each (mode, task, language, pretraining seed), heads and fine-tunings averaged, and a
-    column for each objective."""
+    column for each objective (nan where its runs are not there)."""
     part = frame[(frame["metric"] == metric) & (frame["split"] == split)]
     every = statistics.pivot(part, [*CELL, UNIT, "head_seed"], "objective", "value")  # one run each
-    return every.groupby(level=[*CELL, UNIT]).mean()
+    return every.groupby(level=[*CELL, UNIT]).mean().reindex(columns=list(OBJECTIVES))
 
 
 def by_seed(values: pd.Series, **where: str | Sequence[str]) -> pd.Series:
@@ -142,8 +142,9 @@ def over_majority(frame: pd.DataFrame, metric: str = "f1_macro") -> pd.DataFrame
 
 
 def gap(table: pd.DataFrame) -> pd.Series:
-    """The mean of the double stacks less the mean of the single ones."""
-    return table[list(DOUBLE)].mean(axis=1) - table[list(SINGLE)].mean(axis=1)
+    """The mean of the double stacks less the mean of the single ones; nan where one of the five is missing."""
+    means = (table[list(names)].mean(axis=1, skipna=False) for names in (DOUBLE, SINGLE))
+    return next(means) - next(means)
 
 
 def interaction(table: pd.DataFrame, rival: str = "CLM") -> pd.Series:
@@ -209,11 +210,12 @@ def _summary(found: pd.Series) -> Summary | None:
 
 def rates(frame: pd.DataFrame) -> pd.DataFrame:
     """The trial: validation macro-F1 by mode and learning rate, a column for each objective (heads and tasks averaged)
-    and `mean` over the five; without the rates of a mode that have a run that diverged."""
+    and `mean` over the five (nan where one is missing); without the rates of a mode that have a run that diverged."""
     frame = finished(frame, ["method", "learning_rate"])
     part = frame[(frame["metric"] == "f1_macro") & (frame["split"] == "validation")]
     table = part.groupby(["method", "learning_rate", "objective"])["value"].mean().unstack()  # tasks and heads
-    return table[list(OBJECTIVES)].assign(mean=table[list(OBJECTIVES)].mean(axis=1, skipna=False))
+    table = table.reindex(columns=list(OBJECTIVES))
+    return table.assign(mean=table.mean(axis=1, skipna=False))
 
 
 def chosen(frame: pd.DataFrame) -> dict[str, float]:
@@ -268,7 +270,7 @@ def contrasts(main: pd.DataFrame, changed: pd.DataFrame, metric: str = "f1_macro
         for name, of in (("2-MT - 2-LM", lambda t: t["2-MT"] - t["2-LM"]), ("double - single", gap)):
             numbers = {"main grid": of(house).mean(), "changed": of(after).mean()}
             rows.append({"confound": confound, "method": mode, "contrast": name} | numbers)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["confound", "method", "contrast", "main grid", "changed"])
 
 
 def both_counts(changed: pd.DataFrame) -> pd.DataFrame:
