@@ -134,6 +134,16 @@ def test_the_ledger_says_what_the_effects_say():
     assert ledger(pd.DataFrame())["verdict"].eq("not run").all()
 
 
+def test_while_an_objective_is_missing_what_needs_it_is_not_run():
+    some = records({name: value for name, value in VALUES.items() if name not in ("2-LM", "MLM")})
+    table = scores(some)
+    assert list(table) == list(OBJECTIVES) and table[["2-LM", "MLM"]].isna().all(axis=None)
+    assert objective_tables.gap(table).isna().all() and len(effects(table)["B08"]["2-MT - CLM"]) == 3
+    assert ledger(some)["verdict"].eq("not run").all()  # each claim has a difference that lacks a model
+    trial = some.assign(method="probing", split="validation", learning_rate=0.01)
+    assert objective_tables.rates(trial)["mean"].isna().all()
+
+
 def test_the_interaction_sets_both_architectures_against_their_own_baseline():
     table = scores(records(VALUES))
     assert by_seed(interaction(table)).to_dict() == pytest.approx(dict.fromkeys((1, 2, 3), 0.1 - (0.40 - 0.50)))
