@@ -111,8 +111,8 @@ def decoder_of(name: str):
 
 @cache
 def sample_items(at: str, task: str, code: str) -> tuple[tuple[Item, Item], ...]:
-    """The eight (English, target) items of the prompt: written by people in both languages, of the training split, none
-    of them among the training items of any size."""
+    """The eight (English, target) items of the prompt: the corpus' own in both languages (at mini one grammar wrote
+    both), of the training split, none of them among the training items of any size."""
     both = (items(task, c, "samples", at=at) for c in (SOURCE, code))
     return tuple(zip(*both, strict=True))
 
