@@ -291,5 +291,5 @@ def test_a_baseline_of_two_training_sets_is_refused():
     both = both[both["regime"].isin(["mixed", otc_grid.OTHER_READING])].replace(
         {"condition": {"other reading": "plain"}}
     )
-    with pytest.raises(InputError, match="they differ in .*regime"):
+    with pytest.raises(InputError, match=r"they differ in .*regime"):
         otc_grid.by_run(both, "condition")
