@@ -21,6 +21,8 @@ parts:
       - file: notebooks/02_second
   - caption: Reference
     chapters:
+      - file: claims
+      - file: corrections
       - file: glossary
       - file: bibliography
       - file: instructor_guide

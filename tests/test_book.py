@@ -87,6 +87,14 @@ def test_the_status_page_names_each_machine_only_where_they_differ():
     assert "| Machine |" in both and "| a laptop |" in both and "one machine" not in both
 
 
+def test_all_claims_and_corrections_are_pages_and_linked(small_book):
+    claims, corrections = small_book.page("claims.html"), small_book.page("corrections.html")
+    assert "O03" in claims and "Holm" in claims and claims.count("<table") == 4
+    assert "0.009 [0.006, 0.012], n = 10" in claims
+    assert "+.0172" in corrections and "O03" in corrections
+    assert 'href="corrections.html"' in small_book.page("status.html")
+
+
 def test_theme_keeps_its_options_and_has_one_header(small_book):
     page = small_book.page("intro.html")
     assert "Search this book..." in page  # Jupyter Book's own option, beside ours

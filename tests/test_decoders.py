@@ -5,6 +5,7 @@ import json
 import random
 import re
 from dataclasses import asdict
+from hashlib import sha256
 
 import pytest
 import torch
@@ -73,6 +74,19 @@ def test_solved_documents_have_the_form_of_the_tasks():
     rng = random.Random(3)
     ends = [decoder_texts.solved("en", rng).split("\n\n")[-1] for _ in range(60)]
     assert any(end in text_tasks.RELATIONS for end in ends) and any(end.split("\n")[-1].isdigit() for end in ends)
+
+
+@pytest.mark.parametrize(
+    ("dials", "digest"),
+    [
+        (decoders.UNLABELLED, "1203e147ed4d254d85fd5cd2c02ef20dee64535a3ef9ab664c994e37f0f8687a"),
+        (decoders.LABELLED, "71ee8f717af153a6c8c58dbdf0bb049b6a3274e0da76b2833537416cf61841fe"),
+        (DecoderDials(target_labels=0.5, thai=0.3), "e6a96425083bdcca348a7b0f57e19d2eaf9431c2f6ce3704c9e1664c3b589444"),
+    ],
+)
+def test_documents_are_those_that_the_shipped_decoders_read(dials, digest):
+    found = "\x00".join(itertools.islice(documents(dials), 400))
+    assert sha256(found.encode()).hexdigest() == digest
 
 
 def test_the_tokenizer_gives_every_text_back():

@@ -175,6 +175,7 @@ def test_mgsm_reads_unquoted_questions_and_numbers(tmp_path):
         ("Wie weit?\tfünf", ("'fünf' is no number", "1,010")),
         ("Wie weit?\t2,5", ("'2,5' is no number",)),
         ("Wie weit?\t1.234.567", ("'1.234.567' is no number",)),
+        ("Wie weit?\t1.000", ("'1.000' is a thousand or one", "1000")),
     ],
 )
 def test_damaged_mgsm_is_refused(tmp_path, line, words):
@@ -194,14 +195,15 @@ def test_mgsm_names_and_file(tmp_path):
 # SQuAD and XQuAD ------------------------------------------------------------------------------------------------------
 
 
-def test_squad_takes_the_first_answer(tmp_path, capsys):
+def test_squad_takes_the_first_answer_and_keeps_the_others(tmp_path, capsys):
     two = asked(question=" What hangs? ")
-    two["answers"].append({"answer_start": 15, "text": "by the door"})
+    for text in ("by the door", "\ufeffby the door", "a lamp", " ", "lamp"):
+        two["answers"].append({"answer_start": 15, "text": text})
     path = write_squad(tmp_path / "dev.json", paragraph(two), paragraph(asked("By", 0), context="By the\nsea. "))
     read = generation_files.squad(path)
     assert isinstance(read, Kept) and read.left_out == {} and capsys.readouterr().err == ""
     assert read == [
-        SpanQuestion("There's a lamp by the door.", "What hangs?", "a lamp", 8, "en"),
+        SpanQuestion("There's a lamp by the door.", "What hangs?", "a lamp", 8, "en", ("by the door", "lamp")),
         SpanQuestion("By the\nsea. ", "What hangs?", "By", 0, "en"),
     ]
     assert [question.language for question in generation_files.squad(str(path), "fr")] == ["fr"] * 2

@@ -80,6 +80,17 @@ def test_without_spread_between_groups_reml_is_ordinary_least_squares(scale):
     assert found.model == "MixedLM, random system (variance of system: 0)"
 
 
+@pytest.mark.parametrize(("unit", "shift"), [(1e-9, 0.0), (1e-6, 1.0), (1e3, -1e6), (1e8, 0.0), (1.0, 1e6)])
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_units_do_not_matter(unit, shift, scale):
+    frame = crossed(1, (1.0, 0.5))
+    plain = mixed_model(frame, "value ~ x + z", groups=["a", "b"], term="x")
+    other = frame.assign(x=unit * frame["x"] + shift, value=scale * frame["value"])
+    found = mixed_model(other, "value ~ x + z", groups=["a", "b"], term="x")
+    assert not found.fallback and found.model == plain.model
+    assert (found.value * unit / scale, found.se * unit / scale) == pytest.approx((plain.value, plain.se), rel=1e-4)
+
+
 @pytest.mark.parametrize("rows", range(8))
 def test_an_effect_between_groups_has_the_standard_error_of_the_groups(rows):
     """Balanced: the standard error is that of the means of groups, where these spread more than the residual says."""

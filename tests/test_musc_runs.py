@@ -46,7 +46,9 @@ def test_a_run_tests_every_language_on_every_input(options):
         p = part.filter(regex=r"^p\d").to_numpy(dtype=float)
         assert len(part) == 12 and part["index"].tolist() == list(range(12))
         np.testing.assert_allclose(p.sum(1), 1, atol=2e-3)  # kept as float16
-        assert found[language, kind, "accuracy"] == pytest.approx((p.argmax(1) == part["label"]).mean())
+        best = p[np.arange(12), part["label"].to_numpy()] == p.max(1)  # kept as float16: a tie may be right or wrong
+        tied = (p == p.max(1, keepdims=True)).sum(1) > 1
+        assert (best & ~tied).mean() <= found[language, kind, "accuracy"] + 1e-9 <= best.mean() + 2e-9
     assert {*frame["input"]} == set(INPUTS)
     assert found["en", "", "steps"] == (4 if options.get("preset_name") else 8)
     assert 0 <= found["en", "", "validation"] <= 1

@@ -13,7 +13,7 @@ from xltlib import text_tasks
 from xltlib.corpora import problem_check, problems, questions
 from xltlib.corpora.bank import MINI
 from xltlib.corpora.problems import PROBLEM_LANGUAGES, Problem, problem_kinds
-from xltlib.corpora.statements import statement_bank
+from xltlib.corpora.statements import shared, statement_bank
 
 
 @pytest.mark.parametrize("code", PROBLEM_LANGUAGES)
@@ -115,6 +115,47 @@ def test_where_a_span_begins_survives_capitals_and_missing_blanks():
     sentence, start, answer = questions.located(bank, asked.context[asked.about], "main", asked.slot)
     assert sentence.endswith("。") and sentence[start:].startswith(answer)
     refused(lambda: questions.located(bank, asked.context[asked.about], "main", "zz"), "no slot zz")
+
+
+@pytest.mark.parametrize("code", PROBLEM_LANGUAGES)
+def test_the_answer_to_a_question_for_a_place_is_its_name(code):
+    """One of the forms of the bank without what is no name; with `phrase` the preposition comes back, where it is."""
+    bank, prepositions = statement_bank(code), set()
+    for asked in questions.contents("train", 300):
+        statement = asked.context[asked.about]
+        value, form = statement.get(asked.slot), "main"
+        sentence, start, answer = questions.located(bank, statement, form, asked.slot)
+        phrase = questions.located(bank, statement, form, asked.slot, phrase=True)[2]
+        if shared()["slots"][asked.slot] != "places":
+            assert answer == phrase
+            continue
+        words = {part for text in bank.entry(asked.slot, value).values() for part in text.split()}
+        assert answer in {part for part in words if "/" not in part} and phrase.endswith(answer)
+        assert sentence[:start].rstrip().endswith(phrase.removesuffix(answer).rstrip())
+        prepositions.add(phrase.removesuffix(answer).strip())
+    assert prepositions - {""} == {
+        "en": {"in", "from", "to"}, "de": {"in", "von", "nach"}, "ru": {"в", "из"}, "zh": {"在", "从"},
+        "th": {"ที่", "จาก", "ไปยัง"},
+    }[code]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "phrase", "name"),
+    [
+        ("en", "from Seoul", "Seoul"), ("en", "In Rome", "Rome"), ("en", "Intown", "Intown"), ("de", "nach Rom", "Rom"),
+        ("de", "aus Kairo", "Kairo"), ("ru", "из Рима", "Рима"), ("zh", "从首尔", "首尔"), ("zh", "首尔", "首尔"),
+        ("th", "ไปยังโซล", "โซล"), ("th", "จากโซล", "โซล"), ("en", "from", "from"), ("zh", "从", "从"),
+    ],
+)  # fmt: skip
+def test_a_preposition_comes_off_a_place(code, phrase, name):
+    assert questions.without_preposition(code, phrase) == name
+
+
+def test_the_questions_have_a_name_of_their_own_in_records(monkeypatch):
+    name = questions.corpus_name()
+    assert re.fullmatch(r"questions@[0-9a-f]{12}", name) and problems.problems_hash() not in name
+    monkeypatch.setattr(questions, "RULES", questions.RULES + 1)
+    assert questions.corpus_name() != name
 
 
 def test_the_hash_covers_all_files():

@@ -14,7 +14,7 @@ from real_files import REAL, needs
 from refusals import refused
 from scipy import stats
 
-from xltlib import classical, objective_runs, real_items, real_tables, real_text, scratch, store
+from xltlib import classical, objective_runs, pending, real_items, real_tables, real_text, scratch, store
 from xltlib.corpora.review_files import ar_res_reviews
 from xltlib.corpora.token_files import UPOS, Tagged
 from xltlib.downstream import CUT, TextItem, WordItem
@@ -501,6 +501,7 @@ def test_real_reviews():
 
 def test_reference_records_are_current():
     frame = reference("real-text")
+    frame = frame[~frame["method"].isin(pending.tasks_of("real-text"))]
     assert stale(frame, real_text.current()) == []
     for row in frame.drop_duplicates("id").itertuples():
         settings = json.loads(row.spec)["settings"]

@@ -8,7 +8,7 @@ from refusals import refused
 
 from xltlib import lora, published, scales, self_train, text_tasks
 from xltlib.self_train import TRAINING, spec, switched
-from xltlib.self_translation import SHOTS
+from xltlib.self_translation import SHOTS, unmarked
 from xltlib.store import Store
 from xltlib.text_tasks import items
 
@@ -112,6 +112,74 @@ def test_the_external_translator_gets_lines_and_keeps_numbers(monkeypatch):
     monkeypatch.setattr(self_train, "external", lambda at: Shouts())
     found, lost = self_train._translate("smoke", "problems", "de", "solution", "external", "", ["a b.\nc.\n12"])
     assert found == ["A B.\nC.\n12"] and lost == {}
+
+
+@pytest.mark.parametrize(
+    "line", ["-7", "1.5", "1,010", "70 000", "\u22123", "$5", "50 %", "５０", "7 + 5 = 12", "", " "]
+)
+def test_the_external_translator_gets_no_line_without_letters(line, monkeypatch):
+    class Shouts:
+        def translate(self, texts, source, target):
+            return [text.upper() + "!" for text in texts]
+
+    monkeypatch.setattr(self_train, "external", lambda at: Shouts())
+    found, _ = self_train._translate(
+        "smoke", "problems", "de", "solution", "external", "", [f"a b\n{line}\nc 5\n{line}"]
+    )
+    assert found == [f"A B!\n{line}\nC 5!\n{line}"]
+
+
+def test_embedded_lines_without_letters_are_digits_alone():
+    """So that what the external translator of word problems gets is what it was."""
+    for split in ("train", "validation", "test"):
+        for item in items("problems", "en", split):
+            for line in "\n".join(item.fields.values()).split("\n"):
+                assert any(c.isalpha() for c in line) != line.isdigit()
+
+
+def test_each_task_has_its_own_version_and_corpus():
+    found = {task: spec("smoke", task, "D_src", None, 0) for task in TASKS}
+    assert {task: run.version for task, run in found.items()} == {"problems": 1, "questions": 2, "inference": 1}
+    assert {task: run.corpus.split("@")[0] for task, run in found.items()} == {
+        "problems": "problems", "questions": "questions", "inference": "statements",
+    }  # fmt: skip
+    assert self_train.version_of("paper", "problems") == 2
+
+
+@pytest.mark.parametrize("code", ["de", "ru", "th", "zh"])
+def test_a_place_is_marked_with_its_preposition_and_answered_without(code, monkeypatch):
+    """In few-shot samples, in what is translated, and in what comes back: the span is where the text says it."""
+    shown = self_train.samples("smoke", "questions", code, "context")
+    for texts, both in zip(shown, self_train.sample_items("smoke", "questions", code), strict=True):
+        for text, item in zip(texts, both, strict=True):
+            (place, start), lead = item.span, item.lead
+            sentence = item.fields["context"][place]
+            assert unmarked(text) == (sentence, start - lead, sentence[start - lead : start + len(item.target)])
+    perfect(monkeypatch)
+    made, lost = self_train.translated("smoke", "questions", code, "train", 10, "self", str(decoder_folder()))
+    english, own = (items("questions", c, "train", 10) for c in ("en", code))
+    assert [(m.target, m.span, m.prompt) for m in made] == [(i.target, i.span, i.prompt) for i in own]
+    assert {m.lead for m in made} == {0} and not any(lost.values())
+    leads = {item.fields["context"][item.span[0]][: item.span[1]].split()[-1] for item in english if item.lead}
+    assert leads <= {"in", "from", "to"} and len(leads) > 1
+
+
+def test_a_translated_item_has_no_english_answers_left(monkeypatch):
+    english = replace(items("questions", "en", "train", 1)[0], others=("another",))
+    parts = {"context": self_train.texts_of(english, "context"), "question": ["?"]}
+    assert self_train._rebuilt(english, parts, "de").others == ()
+
+
+def test_rows_of_questions_name_the_rule_of_their_scores():
+    model, tokenizer = self_train.decoder_of(str(decoder_folder()))
+    for task, code, rule in [
+        ("questions", "de", "squad-1.1"),
+        ("questions", "zh", "mlqa-zh"),
+        ("problems", "zh", None),
+    ]:
+        s = spec("smoke", task, "D_src", None, 0).settings
+        rows = self_train.tested_rows(model, tokenizer, items(task, code, "test", 2), s, "test", code)
+        assert {row.get("rule") for row in rows} == {rule}
 
 
 def test_samples_are_the_same_for_every_size():

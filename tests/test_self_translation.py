@@ -1,10 +1,14 @@
 """The prompt of Figure 5, the filters of A.3, marks, and generation that company does not change."""
 
+import random
+
 import pytest
 from models_for_tests import decoder_folder
+from real_files import REAL, needs
 from refusals import refused
 
 from xltlib import self_translation as st
+from xltlib.corpora import generation_files
 from xltlib.generation import generate
 from xltlib.models import load_causal, load_tokenizer
 from xltlib.self_translation import SelfTranslator, keep_translation, translation_prompt
@@ -61,6 +65,66 @@ def test_marks_go_on_and_come_off():
 def test_sentences_are_split_at_stops_before_blanks():
     assert st.sentences("A b. C 3.5 d! E?") == ["A b.", "C 3.5 d!", "E?"]
     assert st.sentences("甲。乙！丙") == ["甲。", "乙！", "丙"] and st.sentences(" ") == []
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ['The word means "free."', "It is old."], ["They left (all of them.)", "Then it rained."],
+        ["What?!", "No...", "a"],
+        ["“Stop!” he said.", "“Why?”", "[See note.]", "End"], ["Sie sagte: „Gut.“", "»Nein.«", "»Ja.«", "Er ging."],
+        ["Il dit : « Non. »", "« Oui », dit-elle.", "Fin."], ["«Нет…»", "Он ушёл."], ["'Yes.'", "**No.**", "So."],
+        ["Dr. J. Smith left the U.S. Army.", "He came back."], ["هل؟", "نعم."], ["वह आया।", "वह गया।"],
+    ],
+)  # fmt: skip
+def test_what_closes_after_a_stop_stays_with_its_sentence(parts):
+    assert st.sentences(" ".join(parts)) == parts
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ["他说：“你好。”", "然后走了。"], ["他来了。", "“你好！”", "她说。"],
+        ["「はい。」", "『いいえ。』", "（終わり！）", "次"],
+        ["他说\"好。\"", "再见。", "\"好！\""],
+        ["什么？！", "真的！！", "a。。。", "b"], ["《书。》", "【注。】", "完"],
+    ],
+)  # fmt: skip
+def test_the_same_without_blanks(parts):
+    assert st.sentences("".join(parts)) == parts
+
+
+def without_blanks(text: str) -> str:
+    return "".join(text.split())
+
+
+def test_no_character_is_lost_whatever_stands_after_a_stop():
+    rng = random.Random(0)
+    for _ in range(3000):
+        text = "".join(
+            rng.choice(list("ab A字。！？.!?…।\"'“”‘’»«›‹）」』)]}]* \u00a0\u3000\nุ9-"))
+            for _ in range(rng.randint(1, 30))
+        )
+        assert without_blanks("".join(st.sentences(text))) == without_blanks(text), text
+        assert all(part == part.strip() != "" for part in st.sentences(text))
+
+
+@pytest.mark.parametrize("piece", [".", '."', "。", "A. ", ".) ", '。"'])
+def test_a_long_text_takes_no_time(piece):
+    """An output or a context that repeats itself: twenty thousand times here, which took minutes with a rule that
+    reads on from every stop."""
+    text = piece * 20000
+    assert without_blanks("".join(st.sentences(text))) == without_blanks(text)
+
+
+@needs("xquad")
+@needs("squad")
+def test_no_character_of_a_real_context_is_lost():
+    files = [REAL / "squad" / "dataset" / "dev-v1.1.json", *sorted((REAL / "xquad").glob("xquad.*.json"))]
+    contexts = {asked.context for path in files for asked in generation_files.squad(path)}
+    assert len(contexts) > 400
+    for context in contexts:
+        assert without_blanks("".join(st.sentences(context))) == without_blanks(context)
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ def test_unknown_names_are_refused():
 def test_a_corpus_is_named_with_its_hash(monkeypatch, tmp_path):
     assert tasks.corpus_name("reviews") == f"reviews@{embedded.corpus_hash()}"
     for name in ("topics", "paraphrase", "inference"):
-        assert tasks.corpus_name(name, "smoke") == f"statements@{statement_text.corpus_hash()}"
+        assert tasks.corpus_name(name, "smoke") == f"statements@{statement_text.tasks_hash()}"
     monkeypatch.delenv("XLT_DATA", raising=False)
     marc, *others = (tasks.corpus_name(name, "paper") for name in TASKS)
     assert others == ["MLDoc", "PAWSX", "XNLI"] and marc.startswith("marc:mteb/amazon_reviews_multi@1399c761")

@@ -9,6 +9,7 @@ from test_generation_files import asked, paragraph, solved, write_gsm8k, write_m
 from test_pair_files import write_train, write_xnli, xnli_row
 
 from xltlib import text_files
+from xltlib.corpora.generation_files import SpanQuestion
 from xltlib.self_translation import SHOTS
 from xltlib.text_tasks import items
 
@@ -50,16 +51,27 @@ def test_missing_or_short_examples_are_refused(folder):
     refused(lambda: items("problems", "th", "samples", at="paper"), "no worked examples in 'th'")
 
 
-def test_english_contexts_are_split_and_spans_stay_right(folder):
+def test_english_contexts_are_split_and_spans_stay_right(folder, capsys):
     context = "There is a lamp. It hangs by the door. Nobody knows why."
     (folder / "squad").mkdir()
     crossing = asked("lamp. It", context.index("lamp. It"))
     write_squad(folder / "squad" / "train-v1.1.json", paragraph(asked("the door", 29), crossing, context=context))
     (item,) = items("questions", "en", "train", at="paper")
+    assert "1 of 2 rows left out" in (said := capsys.readouterr().err) and "question 2" in said
     assert item.fields["context"] == ("There is a lamp.", "It hangs by the door.", "Nobody knows why.")
     place, start = item.span
     assert item.fields["context"][place][start : start + len(item.target)] == "the door"
     assert item.prompt.startswith(f"Context: {context}\n\nQuestion: ")
+
+
+def test_an_answer_that_is_a_quoted_sentence_is_kept():
+    for context, answer in [
+        ('The motto was "Never late." It hung over the door.', '"Never late."'),
+        ("Das Motto war „Nie zu spät.“ Es hing da.", "„Nie zu spät.“"), ("座右铭是“不迟到。”挂在门上。", "“不迟到。”"),
+    ]:  # fmt: skip
+        item = text_files.in_sentences(SpanQuestion(context, "?", answer, context.index(answer), "en", ("late",)))
+        place, start = item.span
+        assert item.fields["context"][place][start : start + len(answer)] == answer and item.others == ("late",)
 
 
 def test_the_first_eight_questions_of_xquad_are_samples_and_no_test(folder):
@@ -104,4 +116,4 @@ def test_real_xquad_contexts_split_into_sentences_without_loss(folder):
 def test_few_real_answers_cross_the_end_of_a_sentence(folder):
     (folder / "squad").symlink_to(REAL / "squad" / "dataset")
     found = items("questions", "en", "validation", at="paper")
-    assert 0.95 < len(found) / 1680 <= 1
+    assert 0.999 < len(found) / 1680 <= 1 and sum(bool(item.others) for item in found) > 800

@@ -18,7 +18,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from xltlib import pages
+from xltlib import made_pages, pages
 from xltlib.errors import InputError, several
 from xltlib.executed import clean, load, with_present_text
 from xltlib.scales import BUILD, ROOT
@@ -27,6 +27,12 @@ PACKAGES = (
     *("torch", "transformers", "easynmt", "ctranslate2", "sacrebleu", "scikit-learn", "statsmodels", "numpy", "pandas"),
     *("matplotlib", "papermill", "jupyter-book"),
 )
+CHANGELOG = ROOT / "CHANGELOG.md"
+MADE = {
+    "claims": made_pages.claims_page,
+    "corrections": lambda: made_pages.corrections_page(CHANGELOG),
+}
+"""Pages that are made from records, where the table of contents lists them; the status page links to them."""
 _JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 # Jupyter Book's own front door has neither a title nor an icon, so that a browser asks for one in vain.
 _FRONT = """<!doctype html>
@@ -73,7 +79,10 @@ def stage(executed: Path, *, book: Path, notebooks: Path, staged: Path) -> list[
             raise InputError(f"the code of {name} has changed since it was executed: run `{remedy}`")
     shutil.rmtree(staged, ignore_errors=True)
     shutil.copytree(book, staged, ignore=shutil.ignore_patterns("_build", ".ipynb_checkpoints"))
-    (staged / "status.md").write_text(status(copies, executed.name), encoding="utf-8")
+    listed = [name for name in MADE if _lists(book, name)]
+    for name in listed:
+        (staged / f"{name}.md").write_text(MADE[name](), encoding="utf-8")
+    (staged / "status.md").write_text(status(copies, executed.name, listed), encoding="utf-8")
     (staged / "notebooks").mkdir()
     for name, copy in copies.items():
         nbformat.write(clean(copy), staged / "notebooks" / f"{name}.ipynb")
@@ -91,6 +100,12 @@ def _names(book: Path, notebooks: Path) -> list[str]:
     if left_out:
         raise InputError(f"notebook {left_out[0]} is not in book/_toc.yml: add `- file: notebooks/{left_out[0]}`")
     return names
+
+
+def _lists(book: Path, name: str) -> bool:
+    """Whether the table of contents lists a page."""
+    toc = (book / "_toc.yml").read_text(encoding="utf-8")
+    return re.search(rf"^\s*-?\s*file:\s*{name}(?:\.md)?\s*$", toc, re.MULTILINE) is not None
 
 
 def _jupyter_book(staged: Path) -> Path:
@@ -139,8 +154,8 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def status(copies: dict[str, NotebookNode], scale: str) -> str:
-    """The status page (Markdown): what ran, at which scale, for how long, when, on what.
+def status(copies: dict[str, NotebookNode], scale: str, links: Sequence[str] = ()) -> str:
+    """The status page (Markdown): what ran, at which scale, for how long, when, on what; `links`: pages to name.
 
     A runner may leave `metadata.xltlib = {"machine": machine(), "versions": versions()}` in a copy; without it, this
     machine and its packages are named.
@@ -155,6 +170,8 @@ def status(copies: dict[str, NotebookNode], scale: str) -> str:
     head[-1] += "" if several else f" All ran on one machine: {next(iter(places), machine())}."
     if scale == "smoke":
         head += ["", ":::{warning}", "A smoke run proves that the code runs. None of its numbers is a result.", ":::"]
+    if "corrections" in links:
+        head += ["", "What was wrong and has been mended stands on the page {doc}`corrections`."]
     columns = ["Notebook", "Scale", "Wall time", "Finished (UTC)", *(["Machine"] if several else []), "Parameters"]
     return "\n".join(
         [

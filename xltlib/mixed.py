@@ -103,7 +103,8 @@ def _model(found: Design, groups: list[str]) -> MixedLM:
     names = [f"group {i}" for i in range(len(groups))]
     columns = [[[f"{name}, level {k}" for k in range(part.shape[1])]] for name, part in zip(names, parts, strict=True)]
     one = np.ones(len(found.outcome))
-    model = MixedLM(found.outcome, found.fixed, one, exog_vc=VCSpec(names, columns, [[part] for part in parts]))
+    basis = np.linalg.qr(found.fixed)[0]  # the likelihood does not depend on the units of the fixed effects
+    model = MixedLM(found.outcome, basis, one, exog_vc=VCSpec(names, columns, [[part] for part in parts]))
     model.reml, model.cov_pen, model.fe_pen, model._cov_sing = True, None, None, 0  # what `fit` would set
     return model
 

@@ -103,9 +103,9 @@ def _check_fixed(found: Design) -> None:
     for i, name in enumerate(found.names):
         column = found.fixed[:, i]
         size = np.linalg.norm(column)
-        if i and size and np.linalg.norm(column - column.mean()) <= 1e-10 * size and "Intercept" in found.names[:i]:
+        if i and size and np.linalg.norm(column - column.mean()) <= 1e-12 * size and "Intercept" in found.names[:i]:
             raise InputError(f"mixed_model: the term {name!r} is the same in every row; its effect cannot be estimated")
-        if np.linalg.norm(left_of(column[:, None], found.fixed[:, :i])) <= 1e-10 * size:
+        if np.linalg.norm(left_of(column[:, None], found.fixed[:, :i])) <= 1e-12 * size:
             others = ", ".join(found.names[:i]) or "nothing else"
             raise InputError(
                 f"mixed_model: the term {name!r} follows from the others ({others}); leave one of them out"

@@ -211,9 +211,8 @@ def rates(frame: pd.DataFrame) -> pd.DataFrame:
     """The trial: validation macro-F1 by mode and learning rate, a column for each objective (heads and tasks averaged)
     and `mean` over the five; without the rates of a mode that have a run that diverged."""
     frame = finished(frame, ["method", "learning_rate"])
-    table = frame[(frame["metric"] == "f1_macro") & (frame["split"] == "validation")].pivot_table(
-        index=["method", "learning_rate"], columns="objective", values="value", aggfunc="mean"
-    )
+    part = frame[(frame["metric"] == "f1_macro") & (frame["split"] == "validation")]
+    table = part.groupby(["method", "learning_rate", "objective"])["value"].mean().unstack()  # tasks and heads
     return table[list(OBJECTIVES)].assign(mean=table[list(OBJECTIVES)].mean(axis=1, skipna=False))
 
 
@@ -261,7 +260,8 @@ def contrasts(main: pd.DataFrame, changed: pd.DataFrame, metric: str = "f1_macro
     for (confound, mode), part in pd.concat([pairs, released.assign(confound=RELEASED)]).groupby(
         ["confound", "method"], sort=False
     ):
-        after = part.pivot_table(index=["task", "language"], columns="objective", values="value")
+        every = statistics.pivot(part, ["task", "language", UNIT, "head_seed"], "objective", "value")
+        after = every.groupby(level=["task", "language"]).mean()
         same = main[main["head_seed"].isin(part["head_seed"]) & main[UNIT].isin(part[UNIT])]
         house = scores(same, metric).xs(mode, level="method").droplevel(UNIT).loc[after.index]
         after = after.reindex(columns=house.columns).fillna(house)
@@ -276,4 +276,5 @@ def both_counts(changed: pd.DataFrame) -> pd.DataFrame:
     others, and the accuracy with cut words as errors (as released); means over objectives and heads."""
     part = changed[(changed["split"] == "test") & changed["metric"].isin(["cut", "accuracy", "accuracy_all"])]
     part = part[part["limit"] != HOUSE["limit"]]
-    return part.pivot_table(index=CELL, columns="metric", values="value")[["cut", "accuracy", "accuracy_all"]]
+    every = statistics.pivot(part, [*CELL, "objective", UNIT, "head_seed"], "metric", "value")
+    return every.groupby(level=CELL).mean()[["cut", "accuracy", "accuracy_all"]]

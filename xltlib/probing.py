@@ -101,8 +101,8 @@ def train_heads(
 
     `groups`: how many rows each text has, in order (a text's words stand together in a batch, and `settings.batch`
     counts texts); None: one row each. `held`: validation features and labels, which early stopping looks at.
-    InputError when numbers do not fit together or features are not finite; Diverged, which names the head's seed, as
-    soon as a loss is not finite.
+    InputError when numbers do not fit together; Diverged when features are not finite, or, with the head's seed, as
+    soon as a loss is not.
     """
     groups = [1] * len(labels) if groups is None else list(groups)
     if not len(features) == len(labels) == sum(groups) or not len(labels):
@@ -111,7 +111,7 @@ def train_heads(
     if settings.patience and held is None:
         raise InputError("early stopping needs validation features and labels: give them, or set patience to None")
     if not torch.isfinite(features).all():
-        raise InputError("probing needs finite features: the model that gave these has diverged")
+        raise Diverged("probing needs finite features: the model that gave these has diverged")
     heads = Heads(features.shape[1], settings, seeds).to(features.device)
     stopping = EarlyStopping(list(heads.parameters()), settings.patience) if settings.patience else None
     optimiser = torch.optim.AdamW(heads.parameters(), lr=settings.learning_rate, weight_decay=0.0)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from xltlib import grid, lora, text_tasks
-from xltlib.corpora import problems
+from xltlib.corpora import problems, questions, statement_text
 from xltlib.errors import InputError, choice
 from xltlib.generation import generate
 from xltlib.models import bfloat16_pays, fingerprint, load_causal, load_tokenizer
@@ -24,8 +24,9 @@ from xltlib.store import Result, RunSpec
 from xltlib.text_tasks import Item, items
 
 EXPERIMENT = "self-train"
-VERSION = 1
-"""Version of the method: raise it when a change of code changes results; records of another version are out of date."""
+VERSIONS = {"problems": 1, "questions": 2, "inference": 1}
+"""Versions of the method, a task each: raise one when a change of code changes its results; records of another version
+are out of date. Questions, 2: spans are scored by SQuAD's and MLQA's rules, and answers are places alone."""
 TRAINING = ("D_src", "D_src + D_tgt", "D_src + D_tgt + D_cs", "D_tgt")
 """Training sets. D_src holds the target languages' few-shot samples too (section 5.1)."""
 TRANSLATORS = ("self", "external")
@@ -77,12 +78,25 @@ def spec(
     }  # fmt: skip
     if live:
         settings |= {"validation_size": 0, "steps": s.live_steps, "test_size": s.live_test}
-    return RunSpec(EXPERIMENT, training, VERSION, corpus_name(at, task), fingerprint(decoder), seed, settings)
+    corpus, version = corpus_name(at, task), version_of(at, task)
+    return RunSpec(EXPERIMENT, training, version, corpus, fingerprint(decoder), seed, settings)
+
+
+def version_of(at: str, task: str) -> int:
+    """The method's version at a scale. Problems at scale "paper" are at 2: numbers are read as their language writes
+    them, which changes no score of the embedded problems (they have no number of four digits)."""
+    return 2 if (at, task) == ("paper", "problems") else VERSIONS[task]
 
 
 def corpus_name(at: str, task: str) -> str:
     """The corpus with its hash; at scale "paper" the name of the task's test set."""
-    return text_tasks.TASKS[task].title if at == "paper" else f"problems@{problems.problems_hash()}"
+    if at == "paper":
+        return text_tasks.TASKS[task].title
+    if task == "questions":
+        return questions.corpus_name()
+    return (
+        f"statements@{statement_text.tasks_hash()}" if task == "inference" else f"problems@{problems.problems_hash()}"
+    )
 
 
 @cache
@@ -104,7 +118,8 @@ def sample_items(at: str, task: str, code: str) -> tuple[tuple[Item, Item], ...]
 
 
 def samples(at: str, task: str, code: str, field: str) -> list[tuple[str, str]]:
-    """The few-shot pairs of a field; a context gives the sentence with the answer, marked."""
+    """The few-shot pairs of a field; a context gives the sentence with the answer, marked: a place with its
+    preposition, for the embedded decoders have read no mark after one and lose most marks that stand there."""
     return [tuple(_shown(item, field) for item in pair) for pair in sample_items(at, task, code)]
 
 
@@ -112,7 +127,7 @@ def _shown(item: Item, field: str) -> str:
     if field != "context":
         return str(item.fields[field])
     place, start = item.span
-    return marked(item.fields["context"][place], start, start + len(item.target))
+    return marked(item.fields["context"][place], start - item.lead, start + len(item.target))
 
 
 def translator_of(at: str, task: str, code: str, field: str, decoder: str) -> SelfTranslator:
@@ -181,7 +196,7 @@ def _translate(at, task, code, field, translator, decoder, texts) -> tuple[Seque
         found = translator_of(at, task, code, field, decoder).translate(texts)
         return found.texts, dict(found.lost)
     lines = [text.split("\n") for text in texts]  # a translator of sentences gets the steps of a solution one by one
-    words = [line for text in lines for line in text if not line.strip().isdigit()]
+    words = [line for text in lines for line in text if any(c.isalpha() for c in line)]  # an answer has no letters
     by_line = dict(zip(words, external(at).translate(words, SOURCE, code), strict=True))
     return ["\n".join(by_line.get(line, line) for line in text) for text in lines], {}
 
@@ -205,8 +220,11 @@ def _rebuilt(item: Item, parts: dict[str, list[str]], code: str) -> Item | None:
         if found is None:
             return None
         sentences[place], start, target = found
+        if item.lead:
+            phrase, target = target, questions.without_preposition(code, target)
+            start += len(phrase) - len(target)
         fields, span = fields | {"context": tuple(sentences)}, (place, start)
-    return replace(item, fields=fields, target=target, codes=(code, code), span=span)
+    return replace(item, fields=fields, target=target, codes=(code, code), span=span, others=(), lead=0)
 
 
 def switched(english: Sequence[Item], target: Sequence[Item], code: str) -> list[Item]:
@@ -298,12 +316,13 @@ def held_out(s: dict) -> list[tuple[str, str, list[Item]]]:
 
 
 def tested_rows(model, tokenizer, tested: Sequence[Item], s: dict, split: str, code: str) -> list[dict]:
-    """Mean scores of a model's outputs for items."""
+    """Mean scores of a model's outputs for items; where languages differ in how they are scored, with its `rule`."""
     outputs = answers(model, tokenizer, tested, dict(self_scale(s["scale"]).new_tokens)[s["task"]])
     scored = [text_tasks.scores(item, output) for item, output in zip(tested, outputs, strict=True)]
+    rule = text_tasks.scoring_rule(s["task"], code)
     return [
         {"language": code, "split": split, "metric": name, "value": float(np.mean([row[name] for row in scored])),
-         "n": len(tested)}
+         "n": len(tested)} | ({"rule": rule} if rule else {})
         for name in scored[0]
     ]  # fmt: skip
 

@@ -6,13 +6,16 @@ import pandas as pd
 from xltlib import published, self_train, text_tasks
 from xltlib.models import fingerprint
 from xltlib.scales import self_scale
-from xltlib.self_train import FIELDS, SOURCE, TRAINING, VERSION
+from xltlib.self_train import FIELDS, SOURCE, TRAINING, version_of
 from xltlib.statistics import Summary
 from xltlib.store import Result, RunSpec
 from xltlib.verdicts import Part
 
 QUALITY = "self-translation"
 """Experiment of the runs that measure translations."""
+VERSION = 2
+"""Version of measuring a translator; what is measured has its own (`self_train.version_of`), which is added. Second
+version: BLEU over characters, too."""
 D_SRC, D_TGT = TRAINING[:2]
 RUN = ["seed", "learning_rate"]
 CHARACTERS = "BLEU, characters"
@@ -33,7 +36,8 @@ def quality_spec(
         "train_size": s.live_size if live else s.train_size, "test_size": s.live_test if live else s.test_size,
         "translations": [self_train.signature(at, task, code, translator, decoder)],
     }  # fmt: skip
-    return RunSpec(QUALITY, translator, VERSION, self_train.corpus_name(at, task), fingerprint(decoder), 0, settings)
+    corpus, version = self_train.corpus_name(at, task), VERSION + version_of(at, task) - 1
+    return RunSpec(QUALITY, translator, version, corpus, fingerprint(decoder), 0, settings)
 
 
 def qualities(at: str) -> list[RunSpec]:
@@ -49,7 +53,7 @@ def qualities(at: str) -> list[RunSpec]:
 
 def measure(run_spec: RunSpec) -> Result:
     """Counts of lost fields on training items, and BLEU of the first field of test items against what people wrote."""
-    from xltlib.translation import bleu
+    from xltlib.translation import COMPARABLE, bleu
 
     s = run_spec.settings
     (code,), field = s["languages"], FIELDS[s["task"]][0]
@@ -63,8 +67,10 @@ def measure(run_spec: RunSpec) -> Result:
     both = [text_tasks.items(s["task"], c, "test", s["test_size"], s["scale"]) for c in (SOURCE, code)]
     texts, references = ([_one_text(item, field) for item in side] for side in both)
     outputs = self_train.raw_translations(s["scale"], s["task"], code, field, s["translator"], s["decoder"], texts)
-    score, signature = bleu(outputs, references, code)
-    return Result([*rows, _row(code, "BLEU", score, len(texts)) | {"signature": signature}])
+    for metric, tokenize in (("BLEU", None), (CHARACTERS, COMPARABLE)):
+        score, signature = bleu(outputs, references, code, tokenize=tokenize)
+        rows.append(_row(code, metric, score, len(texts)) | {"signature": signature})
+    return Result(rows)
 
 
 def _row(code: str, metric: str, value: float, n: int) -> dict:

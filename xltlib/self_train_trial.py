@@ -15,7 +15,7 @@ from xltlib.errors import InputError
 from xltlib.models import fingerprint
 from xltlib.records import naming
 from xltlib.scales import self_scale
-from xltlib.self_train import SOURCE, VERSION, items
+from xltlib.self_train import SOURCE, items, version_of
 from xltlib.store import Result, RunSpec, Store
 from xltlib.trials import DIVERGED, finished, trial
 
@@ -33,8 +33,8 @@ def specs(at: str) -> list[RunSpec]:
     common = {"scale": at, "decoder": s.main} | {name: getattr(s, name) for name in names}
     return [
         RunSpec(
-            EXPERIMENT, "D_src, English alone", VERSION, self_train.corpus_name(at, task), fingerprint(s.main), 0,
-            common | {"task": task, "learning_rate": rate},
+            EXPERIMENT, "D_src, English alone", version_of(at, task), self_train.corpus_name(at, task),
+            fingerprint(s.main), 0, common | {"task": task, "learning_rate": rate},
         )
         for task in text_tasks.TASKS
         for rate in RATES

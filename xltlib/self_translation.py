@@ -27,7 +27,20 @@ SHOTS = 8
 """Examples in a prompt (section 4.4)."""
 MARKS = ("<answer>", "</answer>")
 """What stands around an answer span while its sentence is translated (A.2)."""
-SENTENCE = re.compile(r"(?<=[.!?。！？])[\"')\]]*\s+(?=\S)|(?<=[。！？])(?=\S)")
+STOPS, WIDE_STOPS = ".!?…؟۔।॥", "。！？｡"
+"""What ends a sentence: the first when a blank follows, the second, which stand in text without blanks, anywhere."""
+BRACKETS = ")]}）］｝」』】》〉〕〗｣’”›»"
+"""What closes a bracket or quotation in every language; after STOPS the marks that open in some and close in others
+(German and Chinese have “ for the one and the other) close when no blank is before them."""
+SENTENCE_END = re.compile(
+    rf"(?<![{STOPS}])[{STOPS}]++(?:[{re.escape(BRACKETS)}\"'“‘«‹*_]|[\u00a0\u202f ][»›](?=\s|$))*(?=\s)"
+    rf"|[{WIDE_STOPS}][{STOPS}{WIDE_STOPS}]*[{re.escape(BRACKETS)}]*"
+)
+ABBREVIATION = re.compile(
+    r"(?:^|[\s(\[\"“‘'.-])(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|Mt|Ft|Sr|Jr|Gen|Col|Lt|Capt|Sgt|Rev|Hon|Gov|Sen|Rep|vs|cf|ca|al|"
+    r"e\.g|i\.e|Vol|Fig|pp?)\.$"
+)
+"""A full stop that belongs to an English abbreviation or an initial."""
 
 Pair = tuple[str, str]
 """A text in English and in a target language."""
@@ -87,8 +100,23 @@ def unmarked(text: str) -> tuple[str, int, str] | None:
 
 
 def sentences(text: str) -> list[str]:
-    """A text's sentences by a rule of punctuation (the paper uses spaCy): after . ! ? and a blank, or after 。！？."""
-    return [part for part in (piece.strip() for piece in SENTENCE.split(text)) if part]
+    """A text's sentences by a rule of punctuation (the paper uses spaCy): after . ! ? and a blank, or after 。！？.
+
+    Quotation marks and brackets that close after the stop stay with their sentence, which goes on when a small letter
+    follows them. A stop of an initial, or of one of a few English abbreviations, ends no sentence. All parts together
+    are the text, blanks around them aside.
+    """
+    parts, start = [], 0
+    for match in SENTENCE_END.finditer(text):
+        end = match.end()
+        if match[0][0] in WIDE_STOPS and text[end : end + 1] in {'"', "'"} and text[start:end].count(text[end]) % 2:
+            end += 1  # a straight mark closes when it was opened in this sentence
+        closed = match[0][0] in STOPS and text[end - 1] not in STOPS
+        goes_on = closed and text[end : end + 3].lstrip()[:1].islower()  # "Stop!" he said.
+        if not goes_on and not ABBREVIATION.search(text, max(start, end - 8), end):  # the longest have six characters
+            parts.append(text[start:end].strip())
+            start = end
+    return [part for part in (*parts, text[start:].strip()) if part]
 
 
 @dataclass(frozen=True)

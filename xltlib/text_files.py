@@ -19,7 +19,7 @@ from pathlib import Path
 
 from xltlib.corpora import generation_files, pair_files
 from xltlib.corpora.generation_files import SpanQuestion
-from xltlib.corpora.guards import read_text
+from xltlib.corpora.guards import read_text, sift
 from xltlib.errors import InputError, choice
 from xltlib.self_translation import SHOTS, SOURCE, sentences
 from xltlib.text_tasks import RELATIONS, Item
@@ -27,6 +27,7 @@ from xltlib.text_tasks import RELATIONS, Item
 SPLITS = ("train", "validation", "test", "samples")
 HELD_OUT = 200
 """GSM8K has no validation split: as many of its last training problems."""
+CROSSING_REASON = "an answer that crosses the end of a sentence"
 
 
 def items(task: str, code: str, split: str, size: int | None) -> tuple[Item, ...]:
@@ -69,7 +70,7 @@ def exemplars(path: Path, code: str) -> list[tuple[str, str, str]]:
 @cache
 def questions(root: Path, code: str, split: str) -> tuple[Item, ...]:
     """Questions on a text: SQuAD in English for training, XQuAD to test. English contexts are split into sentences, for
-    these are translated one by one; a question whose answer crosses the end of a sentence is left out."""
+    these are translated one by one; a question whose answer crosses the end of a sentence is left out and counted."""
     if split in ("test", "samples"):
         found = generation_files.xquad(root / "xquad", code)
         chosen = found[:SHOTS] if split == "samples" else found[SHOTS:]
@@ -78,16 +79,15 @@ def questions(root: Path, code: str, split: str) -> tuple[Item, ...]:
             raise InputError(f"{root / 'xquad'}: a sample's answer crosses the end of a sentence in {code!r}")
         return tuple(made)
     _english(code, split)
-    file = {"train": "train-v1.1.json", "validation": "dev-v1.1.json"}[split]
-    made = (in_sentences(q) for q in generation_files.squad(root / "squad" / file))
-    return tuple(item for item in made if item)
+    path = root / "squad" / {"train": "train-v1.1.json", "validation": "dev-v1.1.json"}[split]
+    asked = generation_files.squad(path)
+    return tuple(sift([(f"question {i}", in_sentences(q) or CROSSING_REASON) for i, q in enumerate(asked, 1)], path))
 
 
 def whole(q: SpanQuestion) -> Item:
     """A question with its context as one piece."""
-    return Item(
-        "questions", {"context": (q.context,), "question": q.question}, q.answer, (q.language,) * 2, span=(0, q.start)
-    )  # fmt: skip
+    fields = {"context": (q.context,), "question": q.question}
+    return Item("questions", fields, q.answer, (q.language,) * 2, span=(0, q.start), others=q.others)
 
 
 def in_sentences(q: SpanQuestion) -> Item | None:
@@ -99,7 +99,7 @@ def in_sentences(q: SpanQuestion) -> Item | None:
         if start <= q.start and q.start + len(q.answer) <= at:
             span = (i, q.start - start)
     fields = {"context": tuple(parts), "question": q.question}
-    return Item("questions", fields, q.answer, (q.language,) * 2, span=span) if span else None
+    return Item("questions", fields, q.answer, (q.language,) * 2, span=span, others=q.others) if span else None
 
 
 @cache

@@ -5,25 +5,22 @@ in the paper says otherwise. A blank line stands between the parts of a prompt a
 this open.
 """
 
-import re
-import string
-import unicodedata
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+from xltlib.answer_numbers import final_number
 from xltlib.corpora import problems, questions, statement_tasks
 from xltlib.errors import InputError, choice, several
 from xltlib.self_translation import SHOTS
+from xltlib.span_scores import exact, normalised, overlap, span_rule
+
+__all__ = ["RELATIONS", "TASKS", "Item", "TextTask", "exact", "final_number", "items", "joined", "normalised",
+           "overlap", "scores", "scoring_rule", "span_rule"]  # fmt: skip
 
 RELATIONS = ("Entailment", "Neutral", "Contradiction")
 """Outputs in inference, in the order of `statement_tasks.INFERENCE`."""
 GAP = "\n\n"
-NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
-ARTICLES = re.compile(r"\b(a|an|the)\b")
-UNSPACED = ("zh", "th", "ja")
-"""Languages whose overlap in F1 counts characters: they have no blanks between words."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +46,11 @@ TASKS = {
 
 @dataclass(frozen=True)
 class Item:
-    """One example. `fields` holds its texts; `target` is what is right: a number, a span, or a relation. `request` is
-    "Please answer in ...", for code-switched items; `codes`: the languages of input and output. `span`: in questions,
-    the context's sentence that holds the answer, and where the answer begins in it."""
+    """One example. `fields` holds its texts; `target` is what is right: a number in plain form ("-1234.5"), a span, or
+    a relation. `request` is "Please answer in ...", for code-switched items; `codes`: the languages of input and
+    output. `span`: in questions, the context's sentence that holds the answer, and where the answer begins in it.
+    `others`: further answers that are as right as `target`, where a data set has several. `lead`: so many characters
+    before the answer, a preposition, are marked with it for translation, as the embedded decoders' marked texts are."""
 
     task: str
     fields: Mapping[str, str | tuple[str, ...]]
@@ -59,6 +58,8 @@ class Item:
     codes: tuple[str, str]
     request: str = ""
     span: tuple[int, int] = (0, 0)
+    others: tuple[str, ...] = ()
+    lead: int = 0
 
     @property
     def prompt(self) -> str:
@@ -105,7 +106,14 @@ def items(task: str, code: str, split: str, size: int | None = None, at: str = "
     if task == "questions":
         asked = questions.questions(code, split, size)
         return tuple(
-            Item(task, {"context": q.sentences, "question": q.question}, q.answer, codes, span=(q.about, q.start))
+            Item(
+                task,
+                {"context": q.sentences, "question": q.question},
+                q.answer,
+                codes,
+                span=(q.about, q.start),
+                lead=q.lead,
+            )
             for q in asked
         )
     pairs = statement_tasks.parallel_inference(code, split, size or problems.SIZES[split])
@@ -119,50 +127,27 @@ def joined(sentences: Sequence[str], code: str) -> str:
     return ("" if code in ("zh", "ja") else " ").join(several(sentences, "sentences"))
 
 
-# Answers --------------------------------------------------------------------------------------------------------------
-
-
-def final_number(text: str) -> str | None:
-    """The last number of a text, without thousands separators and without a decimal part of zeros; None when there is
-    none (MGSM: the final digits of the output)."""
-    found = NUMBER.findall(text)
-    if not found:
-        return None
-    whole, _, decimals = found[-1].replace(",", "").partition(".")
-    return f"{int(whole)}" + (f".{decimals.rstrip('0')}" if decimals.strip("0") else "")
-
-
-def normalised(text: str) -> str:
-    """SQuAD's normal form: lower case, without punctuation, English articles and spare blanks."""
-    text = "".join(
-        " " if unicodedata.category(c).startswith("P") or c in string.punctuation else c for c in text.lower()
-    )
-    return " ".join(ARTICLES.sub(" ", text).split())
-
-
-def exact(guess: str, answer: str) -> float:
-    """1.0 when both are the same in `normalised` form, else 0.0."""
-    return float(normalised(guess) == normalised(answer))
-
-
-def overlap(guess: str, answer: str, code: str) -> float:
-    """F1 of the words that both share (SQuAD's); of the characters in languages without blanks."""
-    split: Callable[[str], Sequence[str]] = (lambda t: t.replace(" ", "")) if code in UNSPACED else str.split
-    one, other = (Counter(split(normalised(text))) for text in (guess, answer))
-    same = (one & other).total()
-    if not same:
-        return float(one == other)
-    precision, recall = same / one.total(), same / other.total()
-    return 2 * precision * recall / (precision + recall)
+# Scores ---------------------------------------------------------------------------------------------------------------
 
 
 def scores(item: Item, output: str) -> dict[str, float]:
-    """What an output is worth: accuracy; in questions exact match and F1 of the first line."""
+    """What an output is worth: accuracy; in questions exact match and F1 of the first line, each with the answer that
+    fits best (SQuAD's way with several), by the rule that `scoring_rule` names."""
+    code = item.codes[1]
     if item.task == "problems":
-        return {"accuracy": float(final_number(output) == final_number(item.target))}
+        return {"accuracy": float(final_number(output, code) == final_number(item.target))}
     first = output.strip().split("\n")[0].strip()
     if item.task == "questions":
-        return {"exact_match": exact(first, item.target), "f1": overlap(first, item.target, item.codes[1])}
+        answers = (item.target, *item.others)
+        return {
+            "exact_match": max(exact(first, answer, code) for answer in answers),
+            "f1": max(overlap(first, answer, code) for answer in answers),
+        }
     if item.task == "inference":
         return {"accuracy": float(first == item.target)}
     raise InputError(f"unknown task {item.task!r}: use one of {', '.join(TASKS)}")
+
+
+def scoring_rule(task: str, code: str) -> str:
+    """The rule behind a task's scores in a language, where languages differ in it: the spans' in questions, else ""."""
+    return span_rule(code) if task == "questions" else ""

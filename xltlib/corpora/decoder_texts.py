@@ -6,7 +6,8 @@
 - *solved*: a task with its answer, in English;
 - *solved in a target language*: none of these, or a share of `DecoderDials.target_labels`, as web text may hold some.
 
-All contents belong to the pretraining split. Thai is rare by rule (`DecoderDials.thai`).
+All contents belong to the pretraining split. Thai is rare by rule (`DecoderDials.thai`). These texts stay as they were
+when the shipped decoders read them: their answers to questions for a place hold the preposition ("from Seoul").
 """
 
 import random
@@ -94,8 +95,10 @@ def pair(field: str, code: str, rng: random.Random) -> tuple[str, str]:
     if field in ("marked", "question"):
         asked, number = draw_asked(rng, SPLIT), rng.randrange(4)
         both = [
-            written(SOURCE, asked, forms_of(rng, statement_bank(SOURCE), asked, known=True), number),
-            written(code, asked, tuple(_plain_form(statement, rng) for statement in asked.context), number),
+            written(SOURCE, asked, forms_of(rng, statement_bank(SOURCE), asked, known=True), number, phrase=True),
+            written(
+                code, asked, tuple(_plain_form(statement, rng) for statement in asked.context), number, phrase=True
+            ),
         ]
         if field == "question":
             return both[0].question, both[1].question
@@ -115,7 +118,7 @@ def solved(code: str, rng: random.Random) -> str:
         item = text_tasks.Item(task, {"problem": found.question, "solution": found.solution}, str(found.answer), codes)
     elif task == "questions":
         asked, bank = draw_asked(rng, SPLIT), statement_bank(code)
-        q = written(code, asked, forms_of(rng, bank, asked), rng.randrange(4))
+        q = written(code, asked, forms_of(rng, bank, asked), rng.randrange(4), phrase=True)
         item = text_tasks.Item(task, {"context": q.sentences, "question": q.question}, q.answer, codes)
     else:
         label, writer = rng.randrange(len(INFERENCE)), FirstWriter(SOURCE, SPLIT, rng)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xltlib.answer_numbers import COMMA
 from xltlib.corpora.guards import Kept, read_lines, read_text, sift, whole
 from xltlib.errors import InputError, choice
 
@@ -25,6 +26,7 @@ ANNOTATION = re.compile(r"<<[^<>]*>>")
 ANSWER_LINE = re.compile(r"####\s+(.*\S)\s*")
 NUMBER = re.compile(r"-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?")
 """Digits, with a comma before every three of them or none at all: 2,5 is refused, not read as 25."""
+THOUSANDS = re.compile(r"-?[1-9][0-9]{0,2}\.[0-9]{3}")
 BYTE_ORDER_MARK = "\ufeff"
 
 ANNOTATION_REASON = "a calculator annotation that does not end"
@@ -50,13 +52,14 @@ class MathProblem:
 @dataclass(frozen=True)
 class SpanQuestion:
     """A question whose answer stands in the context: `context[start : start + len(answer)] == answer`. `language` is an
-    ISO 639-1 code."""
+    ISO 639-1 code; `others` are further answers of the file, each text once."""
 
     context: str
     question: str
     answer: str
     start: int
     language: str
+    others: tuple[str, ...] = ()
 
 
 def gsm8k(folder: Path, split: str) -> Kept:
@@ -80,7 +83,8 @@ def mgsm(folder: Path, language: str, split: str) -> Kept:
 
     `folder` holds mgsm_<language>.tsv: question, tab, number; no header, and quotation marks are part of the question.
     The n-th problems of all languages are translations of each other. InputError: unknown language, a split other than
-    test, the file is missing or empty, a row has not two columns, a question is empty, or an answer is no number.
+    test, the file is missing or empty, a row has not two columns, a question is empty, or an answer is no number, or
+    one like 1.000 in a language that may mean 1000.
     """
     choice(language, MGSM_LANGUAGES, "language of MGSM")
     choice(split, MGSM_SPLITS, "split of MGSM")
@@ -91,7 +95,7 @@ def mgsm(folder: Path, language: str, split: str) -> Kept:
 
 
 def squad(path: Path, language: str = "en") -> Kept:
-    """Questions with the first of their answers, of a file in the form of SQuAD v1.1 (Rajpurkar et al. 2016).
+    """Questions with their answers, the first one apart, of a file like SQuAD v1.1 (Rajpurkar et al. 2016).
 
     That is JSON with version and data: articles with paragraphs, these with context and qas, these with question and
     answers, these with text and answer_start, which counts characters. Byte order marks (U+FEFF) before a context, as
@@ -147,7 +151,12 @@ def _unsolved(line: str, language: str, where: str) -> MathProblem:
         raise InputError(f"{where}: {len(cells)} columns, not 2 (question, number); {MGSM_REMEDY}")
     if not (question := cells[0].strip()):
         raise InputError(f"{where}: the question is empty; fill it in or remove the row")
-    return MathProblem(question, "", _number(cells[1], where, MGSM_REMEDY), language)
+    answer = _number(cells[1], where, MGSM_REMEDY)
+    if language in COMMA and THOUSANDS.fullmatch(answer):
+        raise InputError(
+            f"{where}: the answer {answer!r} is a thousand or one in {language!r}; write it like 1000 or 1"
+        )
+    return MathProblem(question, "", answer, language)
 
 
 def _spanned(context: str, asked: object, language: str, row: str, path: Path) -> SpanQuestion | str:
@@ -158,16 +167,18 @@ def _spanned(context: str, asked: object, language: str, row: str, path: Path) -
     answers = [answer for _, answer in _members(asked, "answers", row, path)]
     if not answers:
         raise InputError(f"{where}: no answer; {SQUAD_REMEDY}")
-    where = f"{where}.answers[0]"
-    marked = _field(answers[0], "text", str, where, SQUAD_REMEDY)
-    start = _field(answers[0], "answer_start", int, where, SQUAD_REMEDY)
+    texts = [_field(found, "text", str, f"{where}.answers[{i}]", SQUAD_REMEDY) for i, found in enumerate(answers)]
+    start, marked = _field(answers[0], "answer_start", int, f"{where}.answers[0]", SQUAD_REMEDY), texts[0]
     bare, answer = context.lstrip(BYTE_ORDER_MARK), marked.lstrip(BYTE_ORDER_MARK)
     start += (len(marked) - len(answer)) - (len(context) - len(bare))
     if not (question and answer.strip()):
         return EMPTY_REASON
     if start < 0 or bare[start : start + len(answer)] != answer:
         return SPAN_REASON
-    return SpanQuestion(bare, question, answer, start, language)
+    others = dict.fromkeys(text.lstrip(BYTE_ORDER_MARK) for text in texts)
+    return SpanQuestion(
+        bare, question, answer, start, language, tuple(text for text in others if text.strip() and text != answer)
+    )
 
 
 def _json(text: str, where: str, remedy: str) -> object:
