@@ -178,6 +178,20 @@ def test_claims_wait_for_runs_that_are_made_again():
     assert (musc_grid.ledger(reference_like(), {"topics"})["verdict"] == "not run").all()
 
 
+def test_a_file_with_no_run_of_a_task_yet_has_a_ledger():
+    frame = reference_like()
+    other = frame[frame["train_size"] == 1000].assign(task="reviews")
+    one_size = pd.concat([other, frame[(frame["train_size"] == 250) & (frame["method"] == "ce")]])
+    for part in (other, one_size):
+        ledger = musc_grid.ledger(part, {"topics"})
+        assert len(ledger) == 9 and (ledger["verdict"] == "not run").all()
+
+
+def test_one_training_size_has_no_slope():
+    both = pd.concat([rows({MEAN: 0.5}), rows({MEAN: 0.6}, method="musc")])
+    assert musc_grid.size_slope(musc_grid.by_run(musc_grid.scores(both), "method"), "musc", "ce").empty
+
+
 def test_a_table_holds_one_kind_of_row_a_cell():
     double = pd.concat([reference_like(), rows({MEAN: 0.3}, preset="released")])
     with pytest.raises(InputError, match="preset"):
@@ -230,7 +244,10 @@ def test_a_task_is_learned_when_its_best_setting_is_ten_points_above_chance():
     ])  # fmt: skip
     assert musc_trials.learned(frame) == ["inference", "topics"]
     table = musc_trials.pairs_table(frame)
-    assert table["chance"].tolist() == [0.333, 0.333, 0.5, 0.5, 0.25] and table["validation accuracy"].notna().all()
+    assert table["chance"].tolist() == [0.333, 0.333, 0.5, 0.5, 0.25] and set(table["learning_rate"]) == {"0.0005"}
+    assert table["validation accuracy"].tolist() == pytest.approx([means[key] for key in sorted(means)])
+    spread = table["highest run"] - table["lowest run"]
+    assert spread.tolist() == pytest.approx([0.2] * len(means)) and set(table["runs"]) == {2}
 
 
 def test_the_trial_on_pairs_grows_the_training_set(named):

@@ -1,6 +1,7 @@
 """Paper 1: which specs there are, what they are trained on, and a whole run at smoke scale without a network."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from xltlib import otc, otc_grid
@@ -9,6 +10,7 @@ from xltlib.errors import InputError
 from xltlib.languages import OTC_LANGUAGES
 from xltlib.models import FOLDER, fingerprint
 from xltlib.scales import MINI, PAPER, SMOKE
+from xltlib.statistics import summary
 from xltlib.store import Store
 
 OTHERS = tuple(code for code in OTC_LANGUAGES if code != "en")
@@ -249,3 +251,45 @@ def test_original_is_tested_on_its_own_language(capitals):
     needs(SMOKE.encoder)
     rows = check_result(otc.run(otc.spec("smoke", "en", "original", 0, target="zh")))
     assert {language for language, _ in rows} == {"zh"}
+
+
+# The gain of OTC ------------------------------------------------------------------------------------------------------
+
+
+def gain_by_hand(frame: pd.DataFrame, source: str, seed: int) -> float:
+    """OTC's gain of one run pair, straight from the records: original + translated with InfoNCE as the scale has it
+    minus the same set with cross-entropy, mean over the languages other than the source."""
+    rows = frame[(frame["metric"] == "f1_micro") & (frame["source"] == source) & (frame["seed"] == seed)]
+    rows = rows[(rows["regime"] == "mixed") & (rows["ratio"] == "1:1") & (rows["match"] == "none")]
+    rows = rows[(rows["quality"] == "default") & (rows["language"] != source)]
+    plain = rows[rows["contrast"].isna()]
+    otc_rows = rows[(rows["contrast"] == "infonce") & (rows["total"] == "sum") & (rows["temperature"] == 0.1)]
+    assert len(plain) == len(otc_rows) == 5  # one run a side, five test languages
+    return otc_rows["value"].mean() - plain["value"].mean()
+
+
+def test_table_figure_and_ledger_tell_one_gain_of_otc():
+    reference = otc_grid.reference()
+    part = otc_grid.conditions(reference)
+    seeds = range(otc_grid.REFERENCE_SEEDS)
+    by_hand = pd.DataFrame({code: [gain_by_hand(reference, code, seed) for seed in seeds] for code in OTC_LANGUAGES})
+    table = otc_grid.by_run(part, "condition")
+    for code in OTC_LANGUAGES:  # notebook 03's table by training language
+        assert np.allclose(otc_grid.effect(table, "OTC", "plain", source=code), by_hand[code])
+    two = list(otc_grid.TWO_SOURCES)  # its figure
+    drawn = otc_grid.gains_over(part[part["source"].isin(two)], ["OTC"]).set_index("seed")["value"]
+    assert np.allclose(drawn, by_hand[two].mean(axis=1))
+    found = summary(by_hand.mean(axis=1))  # its first table, and the ledger
+    row = otc_grid.ledger(reference).set_index("id").loc["O03"]
+    assert (row["mean"], row["low"], row["high"]) == pytest.approx((found.mean, found.low, found.high))
+    assert round(found.mean, 4) == 0.0090 and found.n == 10
+
+
+def test_a_baseline_of_two_training_sets_is_refused():
+    reference = otc_grid.reference()
+    both = otc_grid.scores(reference)
+    both = both[both["regime"].isin(["mixed", otc_grid.OTHER_READING])].replace(
+        {"condition": {"other reading": "plain"}}
+    )
+    with pytest.raises(InputError, match=r"they differ in .*regime"):
+        otc_grid.by_run(both, "condition")

@@ -121,9 +121,20 @@ def test_pretrainings_of_paper_4_are_those_of_the_shipped_models():
     }
 
 
-def test_the_shipped_models_of_paper_4_stay_under_15_megabytes():
-    files = [path for name in objective_models.SHIPPED for path in objective_models.folder_of(name).iterdir()]
-    assert sum(path.stat().st_size for path in files) < 15e6
+def test_the_shipped_models_of_paper_4_stay_small_and_are_those_of_the_records():
+    sizes = {name: folder_size(objective_models.folder_of(name)) for name in objective_models.SHIPPED}
+    others = {path.name: folder_size(path) for path in (objective_models.FOLDER / objective_models.SEEDS).iterdir()}
+    assert sum(sizes.values()) < 15e6 and sum(others.values()) < 30e6
+    main = objective_models.names(OBJECTIVE_MINI.pretraining_seeds)[: 5 * OBJECTIVE_MINI.pretraining_seeds]
+    assert set(others) == set(main) - set(sizes)
+    weights = objective_pretraining.reference().drop_duplicates("id").set_index("name")["weights"]
+    for name in others:
+        assert weights[name] == objective_models.fingerprint(name)
+        assert objective_models.manifest(name)["machine"] == "NVIDIA H200"
+
+
+def folder_size(folder) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def test_learning_rates_of_paper_4_follow_from_the_trial():

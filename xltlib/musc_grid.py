@@ -11,7 +11,7 @@ from xltlib.languages import language
 from xltlib.musc_training import METHODS
 from xltlib.published import LedgerRow
 from xltlib.scales import musc_scale
-from xltlib.statistics import summary
+from xltlib.statistics import Summary, summary
 from xltlib.store import Record, RunSpec, Store
 from xltlib.tasks import TASKS
 from xltlib.trials import trial
@@ -276,8 +276,10 @@ def interaction(table: pd.DataFrame) -> pd.Series:
 
 
 def size_slope(table: pd.DataFrame, better: str, worse: str) -> pd.Series:
-    """Per seed, the slope of a gain on the logarithm of the training size."""
-    gain = (table[better] - table[worse]).dropna().groupby(["seed", "train_size"]).mean().unstack()
+    """Per seed, the slope of a gain on the logarithm of the training size; seeds with one size alone have none."""
+    gain = (table[better] - table[worse]).dropna().groupby(["seed", "train_size"]).mean().unstack().dropna(thresh=2)
+    if gain.empty:
+        return pd.Series(dtype=float)
     return gain.apply(lambda row: np.polyfit(np.log(row.dropna().index.astype(float)), row.dropna(), 1)[0], axis=1)
 
 
@@ -314,7 +316,7 @@ def absent(at: str = "mini") -> set[str]:
 
 def ledger(frame: pd.DataFrame, absent: Collection[str] = ()) -> pd.DataFrame:
     """Paper 2's rows of the replication ledger, from the reference runs; all "not run" without them. `absent`: tasks
-    whose runs are not complete (`musc_grid.absent`)."""
+    whose runs are not complete (`musc_grid.absent`); of these some or none may be there."""
     if frame.empty:
         return published.ledger([], "musc")
     part = scores(frame)
@@ -330,22 +332,27 @@ def ledger(frame: pd.DataFrame, absent: Collection[str] = ()) -> pd.DataFrame:
     sides = [("sc", "ce"), ("mu", "ce")]
     lines = [
         LedgerRow("M01", scale="mini", test=each, parts=in_each_dataset(seen, MEAN, TARGET_TEXT)),
-        LedgerRow("M02", summary(effect(seen, TRANSLATED, TARGET_TEXT)), "mini", test, "=0",
+        LedgerRow("M02", _summary(effect(seen, TRANSLATED, TARGET_TEXT)), "mini", test, "=0",
                   shown=in_each_task(seen, TRANSLATED, TARGET_TEXT)),
-        LedgerRow("M03", summary(effect(types, back, original)), "mini", test,
+        LedgerRow("M03", _summary(effect(types, back, original)), "mini", test,
                   shown=in_each_task(types, back, original)),
-        LedgerRow("M04", summary(interaction(types)), "mini", test, note=NOT_OF_KINDS,
-                  shown=tuple(Part(name, summary(interaction(part))) for name, part in types.groupby(level="task"))),
-        LedgerRow("M05", summary(effect(loss, *sides[0])), "mini", f"{each}; each loss on more than half of them",
+        LedgerRow("M04", _summary(interaction(types)), "mini", test, note=NOT_OF_KINDS,
+                  shown=tuple(Part(name, _summary(interaction(part))) for name, part in types.groupby(level="task"))),
+        LedgerRow("M05", _summary(effect(loss, *sides[0])), "mini", f"{each}; each loss on more than half of them",
                   decided=verdict_of_parts(on_most(loss, *pair) for pair in sides),
                   shown=tuple(part for pair in sides for part in in_each_dataset(loss, *pair))),
-        LedgerRow("M06", summary(size_slope(topics, "musc", "ce")), "mini",
+        LedgerRow("M06", _summary(size_slope(topics, "musc", "ce")), "mini",
                   "slope of MUSC - CE on log training size, by seed; t interval over seeds", "<0"),
         LedgerRow("M07", scale="mini", test=each,
                   parts=in_each_dataset(loss, "musc", "sc") + in_each_dataset(loss, "musc", "mu")),
         LedgerRow("M08", scale="mini", test=f"{each}; reviews are the paper's exception",
                   parts=in_each_dataset(loss, "musc", "sc+mu", [name for name in TASKS if name != "reviews"])),
-        LedgerRow("M09", summary(effect(loss, "musc", "ce")), "mini", test, shown=in_each_task(loss, "musc", "ce")),
+        LedgerRow("M09", _summary(effect(loss, "musc", "ce")), "mini", test, shown=in_each_task(loss, "musc", "ce")),
     ]  # fmt: skip
     needs = {"M06": {"topics"}, "M08": {"topics"}}
     return published.ledger(pending.held_back(lines, needs, set(absent)), "musc")
+
+
+def _summary(values: pd.Series) -> Summary | None:
+    """None, which is "not run", where a file that is being completed has no run yet."""
+    return summary(values) if len(values) else None

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from xltlib import musc, tasks
-from xltlib.statistics import pivot, summary
+from xltlib.statistics import pivot
 from xltlib.store import RunSpec
 from xltlib.trials import finished
 
@@ -64,10 +64,14 @@ def chosen(frame: pd.DataFrame) -> tuple[int, float]:
 
 
 def pairs_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """English validation accuracy by task and setting, each mean [95 % CI over seeds], n, beside chance."""
-    part = frame[frame["metric"] == "validation"]
+    """English validation accuracy by task and setting, beside chance: mean, lowest and highest of its runs and their
+    number (two runs make no interval worth the name). Learning rates are texts, as no fixed number of digits fits."""
+    part = finished(frame, ["task", "train_size", "frozen_layers", "learning_rate"])
+    part = part[part["metric"] == "validation"]
     cells = part.groupby(["task", "train_size", "frozen_layers", "learning_rate"])["value"]
-    found = cells.apply(lambda values: str(summary(values))).rename("validation accuracy").reset_index()
+    names = {"mean": "validation accuracy", "min": "lowest run", "max": "highest run", "count": "runs"}
+    found = cells.agg(list(names)).rename(columns=names).reset_index()
+    found["learning_rate"] = [f"{rate:g}" for rate in found["learning_rate"]]
     found.insert(1, "chance", [round(1 / len(tasks.task(name).classes), 3) for name in found["task"]])
     return found
 

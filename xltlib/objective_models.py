@@ -1,9 +1,9 @@
 """Where paper 4's pretrained models come from: shipped ones, and others that a grid builds when it needs them.
 
-Five are shipped, one an objective, with the first pretraining seed. Those of other seeds, and of the confounds, are
-built under build/objectives. All share one tokenizer in a folder of its own: a copy in each of the five would take five
-times its 0.4 MB and say nothing more. A model's folder names the tokenizer with its hash, so that a model's own hash
-covers it.
+Five are shipped, one an objective, with the first pretraining seed, and beside them those of the reference's other
+seeds (`SEEDS`). Those of further seeds, and of the confounds, are built under build/objectives. All share one tokenizer
+in a folder of its own: a copy in each would take its 0.4 MB again and say nothing more. A model's folder names the
+tokenizer with its hash, so that a model's own hash covers it.
 """
 
 import json
@@ -28,6 +28,8 @@ from xltlib.stacks import Stack
 FOLDER = models.FOLDER
 BUILT, STATE = BUILD / "objectives", BUILD / "training"
 SHIPPED = (OBJECTIVE_TOKENIZER, *RECIPES)
+SEEDS = "seeds"
+"""The folder beside the shipped models that holds those of the reference's other pretraining seeds."""
 VARIANTS: dict[str, dict] = {
     "": {},
     "post-norm": {"pre_norm": False},
@@ -101,8 +103,12 @@ def names(seeds: int) -> list[str]:
 
 
 def folder_of(name: str) -> Path:
-    """Where a model or the tokenizer lies, or would lie."""
-    return (FOLDER if name in SHIPPED else BUILT) / name
+    """Where a model or the tokenizer lies, or would lie. Models of the other pretraining seeds are shipped too, in a
+    folder of their own: they were made on a GPU, and no processor makes the same bits."""
+    if name in SHIPPED:
+        return FOLDER / name
+    kept = FOLDER / SEEDS / name
+    return kept if kept.is_dir() else BUILT / name
 
 
 def corpus_name() -> str:
