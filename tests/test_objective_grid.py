@@ -71,7 +71,7 @@ def test_effects_are_the_claims():
     table = scores(records(VALUES, tuned_bonus=0.08))
     found = {c: {name: v.mean() for name, v in parts.items()} for c, parts in effects(table).items()}
     expected = {
-        "B01": {"2-MT - 2-LM": 0.1},
+        "B01": {f"{task}, {mode}": 0.1 for mode in MODES for task in AT.tasks},
         "B02": {"2-LM - CLM": 0.1, "2-LM - MLM": 0.15, "2-LM - TLM": 0.2}
         | {"2-MT - CLM": 0.2, "2-MT - MLM": 0.25, "2-MT - TLM": 0.3},
         "B03": {"CLM - MLM": 0.05, "CLM - TLM": 0.1},

@@ -61,7 +61,7 @@ def _introduction(rows: pd.DataFrame) -> list[str]:
         f"{multiplicity.expected_by_chance(len(rows)):.1f} of {len(rows)} claims reproduced (2.5 % each); of the "
         f"{int(tested.sum())} that have been tested with an interval so far, {chance:.1f}. The column *adjusted* holds "
         "what is left when the chance of even one false decision among all of them is kept below 5 % (Holm's method): "
-        f"{after}.",
+        f"{after}. The p of a claim that one of its parts refutes counts all of its parts.",
         "",
         "**What n counts.** Runs that share a seed are counted as one: n is the number of {term}`seeds <seed>` (of "
         "pretraining seeds in paper 4, of cells in S04). A claim of several parts shows the part that decides; all of "

@@ -138,7 +138,8 @@ def regression(cells: pd.DataFrame):
 
 COUPLED = (
     "the gain is a difference from the baseline, itself a covariate: errors of the baseline alone would give it a "
-    "coefficient below zero; BLEU goes with the decoder's size, so the coefficient of BLEU stands for size as well"
+    "coefficient below zero; BLEU goes with the decoder's size, so the coefficient of BLEU stands for size as well; "
+    "cells of one decoder and language share their baseline, so they are not independent"
 )
 """What to know of S04's regression."""
 
