@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from xltlib import grid
 from xltlib.errors import InputError
 from xltlib.store import GridError, Result, RunSpec, Store, reference, stale
 
@@ -499,3 +501,27 @@ def test_a_stopped_grid_leaves_what_is_done_in_the_reference_file(folder, store)
     assert list(reference("otc", folder)["seed"].unique()) == [0, 1]
     store.complete_reference("otc", specs, run)
     assert list(reference("otc", folder)["seed"].unique()) == [0, 1, 2, 3]
+
+
+def test_a_commit_is_dirty_by_what_a_run_depends_on(tmp_path):
+    """Not by the reference files that a grid of several parts writes before its last run."""
+
+    def git(*arguments):
+        named = ["-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path)]
+        subprocess.run(["git", *named, *arguments], check=True, capture_output=True)
+
+    (tmp_path / "data" / "reference").mkdir(parents=True)
+    code, record = tmp_path / "code.py", tmp_path / "data" / "reference" / "x.parquet"
+    for path in (code, record):
+        path.write_text("one")
+    assert grid.commit_of(tmp_path) == ""
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "all")
+    clean = grid.commit_of(tmp_path)
+    assert re.fullmatch("[0-9a-f]{40}", clean)
+    record.write_text("two")
+    (tmp_path / "spare.txt").write_text("untracked")
+    assert grid.commit_of(tmp_path) == clean
+    code.write_text("two")
+    assert grid.commit_of(tmp_path) == f"{clean}-dirty"

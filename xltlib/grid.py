@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -219,16 +220,28 @@ def device() -> str:
 
 @functools.cache
 def _code() -> dict:
-    """Versions of the packages that decide results, and the git commit ("-dirty" with uncommitted changes)."""
+    """Versions of the packages that decide results, and the git commit ("-dirty" with uncommitted changes). Files of
+    data/reference do not count: a grid of several parts writes them, and what a run depends on is in its spec."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             versions[package] = "not installed"
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    return {"versions": versions, "commit": commit_of(ROOT) or "unknown"}
+
+
+def commit_of(root: Path) -> str:
+    """The commit of a checkout, with "-dirty" when files that git tracks were changed outside of data/reference; ""
+    where there is no git."""
     try:
-        commit = subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        commit = ""
-    return {"versions": versions, "commit": commit or "unknown"}
+        commit = _git(root, "rev-parse", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)data/reference")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()

@@ -94,7 +94,7 @@ def _p(value: float) -> str:
 def _details(rows: pd.DataFrame) -> list[str]:
     """Test, parts, single tasks and notes of each claim."""
     lines = []
-    for row in rows.itertuples():
+    for row in rows[rows["verdict"] != str(Verdict.NOT_RUN)].itertuples():
         told = [row.test, *(f"*{name}*: {text}" for name, text in _texts(row) if text)]
         told = [text for text in told if text]
         if told:
