@@ -32,7 +32,7 @@ MADE = {
     "claims": made_pages.claims_page,
     "corrections": lambda: made_pages.corrections_page(CHANGELOG),
 }
-"""Pages that are made from records, where the table of contents lists them; the status page links to them."""
+"""Pages that are made from records; every book has them, since its other pages link to them."""
 _JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 # Jupyter Book's own front door has neither a title nor an icon, so that a browser asks for one in vain.
 _FRONT = """<!doctype html>
@@ -79,10 +79,10 @@ def stage(executed: Path, *, book: Path, notebooks: Path, staged: Path) -> list[
             raise InputError(f"the code of {name} has changed since it was executed: run `{remedy}`")
     shutil.rmtree(staged, ignore_errors=True)
     shutil.copytree(book, staged, ignore=shutil.ignore_patterns("_build", ".ipynb_checkpoints"))
-    listed = [name for name in MADE if _lists(book, name)]
-    for name in listed:
-        (staged / f"{name}.md").write_text(MADE[name](), encoding="utf-8")
-    (staged / "status.md").write_text(status(copies, executed.name, listed), encoding="utf-8")
+    for name, make in MADE.items():
+        (staged / f"{name}.md").write_text(make(), encoding="utf-8")
+    _list_made_pages(staged / "_toc.yml")
+    (staged / "status.md").write_text(status(copies, executed.name), encoding="utf-8")
     (staged / "notebooks").mkdir()
     for name, copy in copies.items():
         nbformat.write(clean(copy), staged / "notebooks" / f"{name}.ipynb")
@@ -102,10 +102,15 @@ def _names(book: Path, notebooks: Path) -> list[str]:
     return names
 
 
-def _lists(book: Path, name: str) -> bool:
-    """Whether the table of contents lists a page."""
-    toc = (book / "_toc.yml").read_text(encoding="utf-8")
-    return re.search(rf"^\s*-?\s*file:\s*{name}(?:\.md)?\s*$", toc, re.MULTILINE) is not None
+def _list_made_pages(toc: Path) -> None:
+    """Put the made pages at the end of a table of contents that does not list them: a page that is not in it is
+    unknown."""
+    text = toc.read_text(encoding="utf-8").rstrip("\n")
+    entries = re.findall(r"^( *)- file:\s*(\S+)", text, re.MULTILINE)
+    missing = [name for name in MADE if name not in {file.removesuffix(".md") for _, file in entries}]
+    if missing and entries:
+        lines = [f"{entries[-1][0]}- file: {name}" for name in missing]
+        toc.write_text("\n".join([text, *lines, ""]), encoding="utf-8")
 
 
 def _jupyter_book(staged: Path) -> Path:
@@ -154,8 +159,8 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def status(copies: dict[str, NotebookNode], scale: str, links: Sequence[str] = ()) -> str:
-    """The status page (Markdown): what ran, at which scale, for how long, when, on what; `links`: pages to name.
+def status(copies: dict[str, NotebookNode], scale: str) -> str:
+    """The status page (Markdown): what ran, at which scale, for how long, when, on what.
 
     A runner may leave `metadata.xltlib = {"machine": machine(), "versions": versions()}` in a copy; without it, this
     machine and its packages are named.
@@ -170,8 +175,7 @@ def status(copies: dict[str, NotebookNode], scale: str, links: Sequence[str] = (
     head[-1] += "" if several else f" All ran on one machine: {next(iter(places), machine())}."
     if scale == "smoke":
         head += ["", ":::{warning}", "A smoke run proves that the code runs. None of its numbers is a result.", ":::"]
-    if "corrections" in links:
-        head += ["", "What was wrong and has been mended stands on the page {doc}`corrections`."]
+    head += ["", "What was wrong and has been mended stands on the page {doc}`corrections`."]
     columns = ["Notebook", "Scale", "Wall time", "Finished (UTC)", *(["Machine"] if several else []), "Parameters"]
     return "\n".join(
         [
